@@ -1,0 +1,61 @@
+"""Events on their way to sockets: written once to a stream, read by the workers that need them."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from storage.base import Presence, StreamLog
+
+GLOBAL_STREAM = "bus:global"
+INGEST_STREAM = "ingest"
+
+
+def worker_stream(worker: str) -> str:
+    """The stream that only `worker` reads."""
+    return f"bus:worker:{worker}"
+
+
+class Envelope(Struct, frozen=True, array_like=True):
+    """An event between processes: for everybody on `channel`, or for one `user` only."""
+
+    channel: str
+    offset: int
+    user: UUID | None
+    data: Any
+
+
+encode_envelope = msgspec.msgpack.Encoder().encode
+decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
+
+
+class Events:
+    """Publishes events to the workers.
+
+    Delivery is at least once to every worker that follows its streams; an event that a worker has
+    not read when the stream's bound passes it is lost to that worker, which a last-value channel
+    heals with its next value.
+    """
+
+    def __init__(self, log: StreamLog, presence: Presence, stream_length: int) -> None:
+        self._log = log
+        self._presence = presence
+        self._length = stream_length
+
+    async def publish(self, channel: str, offset: int, data: Any) -> None:
+        """Send `data` to everybody on `channel`."""
+        payload = encode_envelope(Envelope(channel, offset, None, data))
+        await self._log.append(GLOBAL_STREAM, payload, self._length)
+
+    async def publish_to_users(self, channel: str, news: Mapping[UUID, tuple[int, Any]]) -> None:
+        """Send each user their (offset, data), only to the workers that hold the user."""
+        holders = await self._presence.holders(list(news))
+        entries = [
+            (worker_stream(worker), encode_envelope(Envelope(channel, offset, user, data)))
+            for user, (offset, data) in news.items()
+            for worker in holders.get(user, ())
+        ]
+        if entries:
+            await self._log.append_many(entries, self._length)
