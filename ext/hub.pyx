@@ -1,0 +1,600 @@
+"""The hub: the sockets of all connections of one worker, in one epoll set.
+
+A connection is a slot of the table and a kernel socket. There is no Python object for it, so idle
+connections cost neither memory beyond their slot nor time of the garbage collector. The event loop
+watches the epoll set's own descriptor (`fileno`) and calls `poll` when any socket has news, and
+`tick` from one timer; everything else is called by the handler's side.
+
+Reading uses one buffer for all connections. Writing goes straight to the socket; what it does not
+take waits in a buffer of the connection's own, bounded, until the socket is writable again, and all
+that comes later queues behind it: order per connection always holds.
+
+A connection ends in one of four ways: the peer closes (its close frame is answered, then the socket is
+closed); we close (close frame, then the peer's answer, its end of stream or the deadline); the peer breaks
+the protocol or reads too slowly (close frame, our direction shut, what still arrives thrown away, until
+its end of stream or the deadline); or the socket dies (1006). `on_closed` is told once, whichever it is.
+
+Not safe for use from more than one thread.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memmove
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport close as close_fd
+
+from ext.frames cimport MAX_HEADER, Opcode, build, build_close, write_header
+from ext.parser cimport Verdict, forget, parse
+from ext.table cimport Flag, Pending, read_id
+
+import os
+
+cdef extern from "sys/epoll.h" nogil:
+    enum:
+        EPOLLIN
+        EPOLLOUT
+        EPOLL_CTL_ADD
+        EPOLL_CTL_MOD
+        EPOLL_CLOEXEC
+    ctypedef union epoll_data_t:
+        uint64_t u64
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int epoll_create1(int flags)
+    int epoll_ctl(int epfd, int op, int fd, epoll_event* event)
+    int epoll_wait(int epfd, epoll_event* events, int maxevents, int timeout)
+
+cdef extern from "sys/socket.h" nogil:
+    enum:
+        MSG_DONTWAIT
+        MSG_NOSIGNAL
+        SHUT_WR
+    ssize_t recv(int fd, void* buffer, size_t size, int flags)
+    ssize_t send(int fd, const void* buffer, size_t size, int flags)
+    int shutdown(int fd, int how)
+
+cdef enum:
+    READ_BUFFER = 65536
+    EVENTS = 256                # sockets looked at in one call of epoll_wait
+    FIRST_QUEUE = 4096          # bytes of a connection's write buffer at first
+    CLOSE_FRAME_ROOM = 256      # what a full queue still takes for the close frame
+    TICK = 100                  # milliseconds between two calls of `tick`
+    STALL = 1000                # a tick this late means that we were not running, not that the peers were silent
+
+# RFC 6455 §7.4.1: what is reported, never sent.
+cdef enum:
+    NO_STATUS = 1005
+    ABNORMAL = 1006
+
+
+cdef inline int64_t monotonic_us() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
+
+
+cdef bint deliver(void* context, int opcode, uint8_t* payload, size_t size) noexcept:
+    return (<Hub>context)._take(opcode, payload, size)
+
+
+cdef class Hub:
+    """Owns the sockets of all connections of a worker, in one epoll set. Times are in milliseconds."""
+
+    def __cinit__(
+        self, handler, *, uint32_t capacity, size_t max_message, size_t max_queue, int64_t ping_interval,
+        int64_t pong_timeout, int64_t auth_timeout, int64_t close_timeout, int64_t expiry_notice,
+    ):
+        self._epoll = -1
+        self._now_us = monotonic_us()
+        self._ticked_ms = self._now_us // 1000
+        self._woken_ms = 0
+        self._reading = -1
+        self._handler = handler
+        self.table = ConnectionTable(capacity)
+        self._wheel = Wheel(capacity, self._ticked_ms, TICK)
+        self._max_message = max_message
+        self._max_queue = max_queue
+        self._ping_interval = ping_interval
+        self._pong_timeout = pong_timeout
+        self._auth_timeout = auth_timeout
+        self._close_timeout = close_timeout
+        self._expiry_notice = expiry_notice
+        self._buffer = <uint8_t*>malloc(READ_BUFFER)
+        if self._buffer == NULL:
+            raise MemoryError
+        self._epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self._epoll < 0:
+            raise OSError(errno, os.strerror(errno))
+
+    def __dealloc__(self):
+        cdef uint32_t slot
+        if self.table is not None:
+            for slot in range(self.table.used):
+                if self.table.flags[slot] & Flag.ALIVE:
+                    close_fd(self.table.fd[slot])
+                    forget(&self.table.partial[slot])
+                    free(self.table.pending[slot])
+        if self._epoll >= 0:
+            close_fd(self._epoll)
+        free(self._buffer)
+
+    def __len__(self):
+        return self.table.size
+
+    def fileno(self):
+        """The epoll set's descriptor: readable when `poll` has something to do."""
+        return self._epoll
+
+    def now_ms(self):
+        """The hub's clock: monotonic milliseconds."""
+        return monotonic_us() // 1000
+
+    # --- connections come -----------------------------------------------------------------------
+
+    def adopt(self, int fd, bint binary):
+        """Take over a connected, upgraded socket; the descriptor is the hub's from now on.
+
+        Returns the connection's handle, or None when the table is full (`fd` is closed then). The peer
+        has the auth timeout from now on until `bind`.
+        """
+        cdef epoll_event event
+        cdef int64_t found = self.table.insert(fd)
+        cdef uint32_t slot
+        if found < 0:
+            close_fd(fd)
+            self._counters.refused_full += 1
+            return None
+        slot = <uint32_t>found
+        if binary:
+            self.table.flags[slot] |= Flag.BINARY
+        event.events = EPOLLIN
+        event.data.u64 = self.table.handle(slot)
+        if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
+            error = errno
+            self.table.remove(slot)
+            close_fd(fd)
+            raise OSError(error, os.strerror(error))
+        self._now_us = monotonic_us()
+        self.table.seen_ms[slot] = self._now_us // 1000
+        self.table.since_ms[slot] = self._now_us // 1000
+        self._counters.accepted += 1
+        self._wheel.schedule(slot, self._look_at(slot))
+        return event.data.u64
+
+    def bind(self, uint64_t handle, user, node, session, int64_t expires_ms):
+        """Mark a connection as authenticated until `expires_ms`; ids have 16 bytes, no node is zeros.
+
+        False if it is gone or closing.
+        """
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+            return False
+        self.table.bind(<uint32_t>slot, read_id(user), read_id(node), read_id(session))
+        return self.renew(handle, expires_ms)
+
+    def renew(self, uint64_t handle, int64_t expires_ms):
+        """Let the connection live until `expires_ms`; false if it is gone or closing."""
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+            return False
+        self.table.expires_ms[slot] = expires_ms
+        self.table.flags[slot] &= ~Flag.NOTIFIED
+        self._wheel.schedule(<uint32_t>slot, self._look_at(<uint32_t>slot))
+        return True
+
+    def expires_in_ms(self, uint64_t handle):
+        """Milliseconds until the connection's token ends; 0 if it is gone."""
+        cdef int64_t slot = self.table.find(handle)
+        return 0 if slot < 0 else max(self.table.expires_ms[slot] - monotonic_us() // 1000, 0)
+
+    def set_alarm(self, uint64_t handle, int64_t at_ms):
+        """Have `on_alarm` called at `at_ms` or at most a tick later, 0 for never; one per connection."""
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+            return False
+        self.table.alarm_ms[slot] = at_ms
+        self._wheel.schedule(<uint32_t>slot, self._look_at(<uint32_t>slot))
+        return True
+
+    def subscribe(self, uint64_t handle, uint32_t channel):
+        """Add a channel's bit; returns the connection's bits, or None if it is gone."""
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0:
+            return None
+        self.table.channels[slot] |= channel
+        return self.table.channels[slot]
+
+    def unsubscribe(self, uint64_t handle, uint32_t channel):
+        """Take a channel's bit away; returns the connection's bits, or None if it is gone."""
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0:
+            return None
+        self.table.channels[slot] &= ~channel
+        return self.table.channels[slot]
+
+    def channels(self, uint64_t handle):
+        """The bits of the channels a connection has joined; 0 if it is gone."""
+        cdef int64_t slot = self.table.find(handle)
+        return 0 if slot < 0 else self.table.channels[slot]
+
+    def is_binary(self, uint64_t handle):
+        """Whether the connection speaks msgpack in binary frames."""
+        cdef int64_t slot = self.table.find(handle)
+        return slot >= 0 and (self.table.flags[slot] & Flag.BINARY) != 0
+
+    def rtt_us(self, uint64_t handle):
+        """Microseconds from the last answered ping to its pong; None if none was answered."""
+        cdef int64_t slot = self.table.find(handle)
+        return None if slot < 0 or self.table.rtt_us[slot] == 0 else self.table.rtt_us[slot]
+
+    # --- time -----------------------------------------------------------------------------------
+
+    cdef int64_t _look_at(self, uint32_t slot) noexcept:
+        """When the connection's nearest deadline is."""
+        cdef ConnectionTable table = self.table
+        cdef int flags = table.flags[slot]
+        cdef int64_t at
+        cdef int64_t other
+        if flags & Flag.CLOSING:
+            return table.since_ms[slot] + self._close_timeout
+        if not flags & Flag.BOUND:
+            return max(table.since_ms[slot], self._woken_ms) + self._auth_timeout
+        if flags & Flag.PINGED:
+            at = max(table.pinged_us[slot] // 1000, self._woken_ms) + self._pong_timeout
+        else:
+            at = table.seen_ms[slot] + self._ping_interval
+        other = table.expires_ms[slot]
+        if not flags & Flag.NOTIFIED:
+            other -= self._expiry_notice
+        if other < at:
+            at = other
+        other = table.alarm_ms[slot]
+        if 0 < other < at:
+            at = other
+        return at
+
+    def tick(self):
+        """Look at every connection that has come due; to be called every 100 ms."""
+        cdef uint32_t link
+        cdef int64_t now
+        self._now_us = monotonic_us()
+        now = self._now_us // 1000
+        if now - self._ticked_ms > STALL:
+            # Their bytes may be waiting unread: nobody is late before we have looked.
+            self._woken_ms = now
+            self._counters.late_ticks += 1
+        self._ticked_ms = now
+        write_header(self._ping, Opcode.PING, 8)
+        memcpy(self._ping + 2, &self._now_us, 8)
+        self._wheel.turn(now)
+        link = self._wheel.take()
+        while link:
+            self._visit(link - 1)
+            link = self._wheel.take()
+
+    cdef void _visit(self, uint32_t slot) noexcept:
+        """Act on the deadlines of a connection that have passed and schedule the next."""
+        cdef ConnectionTable table = self.table
+        cdef int64_t now = self._now_us // 1000
+        cdef int flags = table.flags[slot]
+        cdef uint64_t handle = table.handle(slot)
+        if self._look_at(slot) > now:
+            self._wheel.schedule(slot, self._look_at(slot))
+            return
+        if flags & Flag.CLOSING:
+            self._destroy(slot, table.code[slot])
+            return
+        if not flags & Flag.BOUND:
+            self._counters.auth_timeouts += 1
+            self._say_close(slot, 4502, build_close(4502, "not authenticated in time"), 0)
+            return
+        if table.expires_ms[slot] <= now:
+            self._counters.expired += 1
+            self._say_close(slot, 4503, build_close(4503, "token expired"), 0)
+            return
+        if flags & Flag.PINGED:
+            if max(table.pinged_us[slot] // 1000, self._woken_ms) + self._pong_timeout <= now:
+                self._counters.lost_pongs += 1
+                self._say_close(slot, 4012, build_close(4012, "no sign of life"), Flag.DISCARD)
+                return
+        elif table.seen_ms[slot] + self._ping_interval <= now:
+            table.flags[slot] |= Flag.PINGED
+            table.pinged_us[slot] = self._now_us
+            self._counters.pings += 1
+            self._write(slot, self._ping, 10, False)
+        try:
+            if not flags & Flag.NOTIFIED and table.expires_ms[slot] - self._expiry_notice <= now:
+                table.flags[slot] |= Flag.NOTIFIED
+                self._handler.on_expiring(handle)
+            if table.find(handle) >= 0 and 0 < table.alarm_ms[slot] <= now:
+                table.alarm_ms[slot] = 0
+                self._handler.on_alarm(handle)
+        except Exception as error:
+            self._failed(handle, error)
+        if table.find(handle) >= 0:
+            self._wheel.schedule(slot, self._look_at(slot))
+
+    # --- bytes come -----------------------------------------------------------------------------
+
+    def poll(self):
+        """Read from and write to the sockets that are ready, each once."""
+        cdef epoll_event events[EVENTS]
+        cdef int count
+        cdef int i
+        cdef int64_t slot
+        count = epoll_wait(self._epoll, events, EVENTS, 0)
+        self._now_us = monotonic_us()
+        for i in range(count):
+            slot = self.table.find(events[i].data.u64)
+            if slot >= 0 and events[i].events & EPOLLOUT:
+                self._flush(<uint32_t>slot)
+                slot = self.table.find(events[i].data.u64)
+            if slot >= 0 and events[i].events & ~<uint32_t>EPOLLOUT:
+                self._read(<uint32_t>slot)
+
+    cdef void _read(self, uint32_t slot) noexcept:
+        cdef ConnectionTable table = self.table
+        cdef Verdict verdict
+        cdef ssize_t size = recv(table.fd[slot], self._buffer, READ_BUFFER, MSG_DONTWAIT)
+        if size <= 0:
+            if size == 0 or (errno != EAGAIN and errno != EINTR):
+                self._destroy(slot, table.code[slot] if table.flags[slot] & Flag.CLOSING else ABNORMAL)
+            return
+        self._counters.bytes_in += size
+        table.seen_ms[slot] = self._now_us // 1000
+        table.flags[slot] &= ~Flag.PINGED
+        if table.flags[slot] & Flag.DISCARD:
+            return
+        self._reading = slot
+        self._doomed = False
+        verdict = parse(&table.partial[slot], self._buffer, size, self._max_message, deliver, <void*>self)
+        self._reading = -1
+        if self._doomed:
+            self._destroy(slot, table.code[slot])
+        elif verdict.code and not table.flags[slot] & Flag.DISCARD:
+            self._counters.violations += 1
+            forget(&table.partial[slot])
+            if table.flags[slot] & Flag.CLOSING:
+                table.flags[slot] |= Flag.DISCARD
+            else:
+                reason = verdict.reason.decode()
+                self._say_close(slot, verdict.code, build_close(verdict.code, reason), Flag.DISCARD)
+
+    cdef bint _take(self, int opcode, uint8_t* payload, size_t size) noexcept:
+        """Take a message or control frame of the slot being read; true stops the parser."""
+        cdef ConnectionTable table = self.table
+        cdef uint32_t slot = <uint32_t>self._reading
+        cdef int flags = table.flags[slot]
+        cdef uint64_t handle = table.handle(slot)
+        cdef int64_t sent_us
+        cdef uint8_t pong[MAX_HEADER + 125]
+        cdef size_t header
+        cdef int code
+        if opcode == Opcode.PING:
+            if not flags & Flag.CLOSING:
+                header = write_header(pong, Opcode.PONG, size)
+                memcpy(pong + header, payload, size)
+                self._write(slot, pong, header + size, False)
+        elif opcode == Opcode.PONG:
+            self._counters.pongs += 1
+            if size == 8:
+                memcpy(&sent_us, payload, 8)
+                # Only the ping that is out measures: a made-up time stamp measures nothing.
+                if sent_us == table.pinged_us[slot] and sent_us:
+                    table.rtt_us[slot] = <uint32_t>min(max(self._now_us - sent_us, 1), 0xFFFFFFFF)
+                    table.pinged_us[slot] = 0
+        elif opcode == Opcode.CLOSE:
+            if flags & Flag.CLOSING:
+                self._doomed = True
+                return True
+            code = NO_STATUS if size < 2 else (payload[0] << 8) | payload[1]
+            frame = build(Opcode.CLOSE, PyBytes_FromStringAndSize(<char*>payload, 2 if size else 0))
+            self._say_close(slot, code, frame, Flag.DISCARD | Flag.PARTED)
+            return True
+        elif not flags & Flag.CLOSING:
+            self._counters.messages_in += 1
+            if (opcode == Opcode.BINARY) != ((flags & Flag.BINARY) != 0):
+                self._say_close(slot, 1003, build_close(1003, "wrong kind of frame for the subprotocol"), Flag.DISCARD)
+                return True
+            try:
+                self._handler.on_message(handle, PyBytes_FromStringAndSize(<char*>payload, size))
+            except Exception as error:
+                self._failed(handle, error)
+        return self._doomed or (table.flags[slot] & Flag.DISCARD) != 0
+
+    # --- bytes go -------------------------------------------------------------------------------
+
+    cdef bint _write(self, uint32_t slot, const uint8_t* data, size_t size, bint last) noexcept:
+        """Send bytes, or queue what the socket does not take; `last` is a close frame."""
+        cdef ssize_t sent = 0
+        self._counters.frames_out += 1
+        if self.table.pending[slot] == NULL:
+            sent = send(self.table.fd[slot], data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            if sent == <ssize_t>size:
+                self._counters.bytes_out += size
+                return True
+            if sent < 0:
+                if errno != EAGAIN and errno != EINTR:
+                    return False  # the socket is dead; reading from it will say so
+                sent = 0
+            self._counters.bytes_out += sent
+        return self._queue(slot, data + sent, size - sent, last)
+
+    cdef bint _queue(self, uint32_t slot, const uint8_t* data, size_t size, bint last) noexcept:
+        cdef Pending* pending = self.table.pending[slot]
+        cdef size_t waiting = 0 if pending == NULL else pending.end - pending.start
+        cdef size_t capacity
+        if waiting + size > self._max_queue and not last:
+            self._counters.slow_consumers += 1
+            self._say_close(slot, 4008, build_close(4008, "reads too slowly"), Flag.DISCARD)
+            return False
+        if pending != NULL and pending.start:
+            memmove(pending.data, pending.data + pending.start, waiting)
+            pending.start = 0
+            pending.end = <uint32_t>waiting
+        if pending == NULL or waiting + size > pending.capacity:
+            capacity = FIRST_QUEUE if pending == NULL else pending.capacity * 2
+            while capacity < waiting + size:
+                capacity *= 2
+            if capacity > self._max_queue + CLOSE_FRAME_ROOM:
+                capacity = self._max_queue + CLOSE_FRAME_ROOM
+            pending = <Pending*>realloc(pending, sizeof(Pending) + capacity)
+            if pending == NULL:
+                return False
+            if self.table.pending[slot] == NULL:
+                pending.start = 0
+                pending.end = 0
+                self._watch(slot, True)
+            pending.capacity = <uint32_t>capacity
+            self.table.pending[slot] = pending
+        memcpy(pending.data + pending.end, data, size)
+        pending.end += <uint32_t>size
+        self.queued_bytes += size
+        return True
+
+    cdef void _flush(self, uint32_t slot) noexcept:
+        """The socket is writable: send what waits."""
+        cdef Pending* pending = self.table.pending[slot]
+        cdef ssize_t sent
+        if pending == NULL:
+            return
+        sent = send(
+            self.table.fd[slot], pending.data + pending.start, pending.end - pending.start,
+            MSG_DONTWAIT | MSG_NOSIGNAL,
+        )
+        if sent < 0:
+            return
+        pending.start += <uint32_t>sent
+        self.queued_bytes -= sent
+        self._counters.bytes_out += sent
+        if pending.start == pending.end:
+            free(pending)
+            self.table.pending[slot] = NULL
+            self._watch(slot, False)
+            self._flushed(slot)
+
+    cdef void _flushed(self, uint32_t slot) noexcept:
+        """Everything is out: what a closing connection does next."""
+        cdef int flags = self.table.flags[slot]
+        if flags & Flag.PARTED:
+            self._destroy(slot, self.table.code[slot])
+        elif flags & Flag.CLOSING and flags & Flag.DISCARD:
+            shutdown(self.table.fd[slot], SHUT_WR)
+
+    cdef void _watch(self, uint32_t slot, bint writable) noexcept:
+        cdef epoll_event event
+        event.events = (EPOLLIN | EPOLLOUT) if writable else EPOLLIN
+        event.data.u64 = self.table.handle(slot)
+        epoll_ctl(self._epoll, EPOLL_CTL_MOD, self.table.fd[slot], &event)
+
+    cdef bint _send_to(self, uint32_t slot, bytes text, bytes binary) noexcept:
+        """Send the frame of the connection's own kind."""
+        cdef bytes frame = binary if self.table.flags[slot] & Flag.BINARY else text
+        return self._write(slot, <const uint8_t*>PyBytes_AS_STRING(frame), len(frame), False)
+
+    def send(self, uint64_t handle, bytes payload):
+        """Send a message of the connection's own kind; false if it is gone, closing or too slow."""
+        cdef int64_t slot = self.table.find(handle)
+        cdef bytes frame
+        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+            return False
+        frame = build(Opcode.BINARY if self.table.flags[slot] & Flag.BINARY else Opcode.TEXT, payload)
+        return self._write(<uint32_t>slot, <const uint8_t*>PyBytes_AS_STRING(frame), len(frame), False)
+
+    def broadcast(self, uint32_t channel, bytes text, bytes binary):
+        """Send a frame to everybody on `channel` (a bit); returns how many took it.
+
+        `text` and `binary` are whole frames of the same message, built once for all.
+        """
+        cdef ConnectionTable table = self.table
+        cdef uint32_t slot
+        cdef uint32_t reached = 0
+        for slot in range(table.used):
+            if table.channels[slot] & channel and table.flags[slot] & (Flag.ALIVE | Flag.CLOSING) == Flag.ALIVE:
+                reached += self._send_to(slot, text, binary)
+        return reached
+
+    def send_user(self, user, uint32_t channel, bytes text, bytes binary):
+        """Send a frame to a user's connections on `channel`; returns how many took it."""
+        cdef ConnectionTable table = self.table
+        cdef uint32_t link = table.first_of(read_id(user))
+        cdef uint32_t slot
+        cdef uint32_t reached = 0
+        while link:
+            slot = link - 1
+            link = table.next_of(slot)
+            if table.channels[slot] & channel and not table.flags[slot] & Flag.CLOSING:
+                reached += self._send_to(slot, text, binary)
+        return reached
+
+    # --- connections go -------------------------------------------------------------------------
+
+    def close(self, uint64_t handle, int code, str reason):
+        """Send a close frame and wait for the peer's; false if it is gone or already closing."""
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+            return False
+        self._say_close(<uint32_t>slot, code, build_close(code, reason), 0)
+        return True
+
+    def abort_all(self):
+        """Drop every connection at once, without a close frame."""
+        cdef uint32_t slot
+        for slot in range(self.table.used):
+            if self.table.flags[slot] & Flag.ALIVE:
+                self._destroy(slot, self.table.code[slot] or ABNORMAL)
+
+    cdef void _say_close(self, uint32_t slot, int code, bytes frame, int flags) noexcept:
+        """Enter the closing state with a close frame; `flags` are added to the connection's."""
+        cdef ConnectionTable table = self.table
+        table.flags[slot] |= Flag.CLOSING | flags
+        table.code[slot] = <uint16_t>code
+        table.since_ms[slot] = self._now_us // 1000
+        self._wheel.schedule(slot, self._look_at(slot))
+        self._write(slot, <const uint8_t*>PyBytes_AS_STRING(frame), len(frame), True)
+        if table.pending[slot] == NULL:
+            self._flushed(slot)
+
+    cdef void _destroy(self, uint32_t slot, int code) noexcept:
+        """Tell the handler, close the socket and give the slot back."""
+        cdef ConnectionTable table = self.table
+        cdef Pending* pending
+        cdef uint64_t handle = table.handle(slot)
+        if self._reading == slot:
+            # The parser is at work on it: `_read` comes back here when it has returned.
+            table.code[slot] = <uint16_t>code
+            self._doomed = True
+            return
+        table.flags[slot] |= Flag.CLOSING | Flag.DISCARD
+        try:
+            self._handler.on_closed(handle, code)
+        except Exception as error:
+            self._failed(handle, error)
+        pending = table.pending[slot]
+        if pending != NULL:
+            self.queued_bytes -= pending.end - pending.start
+            free(pending)
+            table.pending[slot] = NULL
+        forget(&table.partial[slot])
+        self._wheel.cancel(slot)
+        # The descriptor has no duplicate: closing it takes it out of the epoll set.
+        close_fd(table.fd[slot])
+        table.remove(slot)
+        self._counters.closed += 1
+
+    cdef void _failed(self, uint64_t handle, object error) noexcept:
+        """The handler raised: that ends this connection and nothing else."""
+        cdef int64_t slot = self.table.find(handle)
+        self._counters.failures += 1
+        try:
+            self._handler.on_failure(handle, error)
+        except Exception:  # there is nobody left to tell
+            self._counters.failures += 1
+        if slot >= 0 and not self.table.flags[slot] & Flag.CLOSING:
+            self._say_close(<uint32_t>slot, 1011, build_close(1011, "internal error"), Flag.DISCARD)
+
+    def counters(self):
+        """What happened so far, by name."""
+        return self._counters
