@@ -47,6 +47,16 @@ def configure(level: str, style: str, stream: TextIO | None = None, **context: A
     structlog.contextvars.bind_contextvars(**context)
 
 
+class _Named:
+    """Put together anew for every line: a module's logger is older than the process's `configure`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(structlog.get_logger().bind(logger=self._name), method)
+
+
 def get_logger(name: str) -> Any:
     """A logger named ``pulseboard.<name>``."""
-    return structlog.get_logger().bind(logger=f"pulseboard.{name}")
+    return _Named(f"pulseboard.{name}")

@@ -1,0 +1,129 @@
+"""What the HTTP API takes and gives, where it is not a message of the WebSocket protocol too."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from services.users import SignIn
+from storage.base import Node, User
+
+Text = Annotated[str, Meta(max_length=1024)]
+
+
+class RegisterRequest(Struct, forbid_unknown_fields=True):
+    """A new account. The password has 12 to 128 characters of any script."""
+
+    email: Text
+    password: Text
+    display_name: Text | None = None
+
+
+class LoginRequest(Struct, forbid_unknown_fields=True):
+    """With `cookie` the refresh token comes as an HttpOnly cookie instead of in the body."""
+
+    email: Text
+    password: Text
+    cookie: bool = False
+
+
+class RefreshRequest(Struct, forbid_unknown_fields=True):
+    """The refresh token; a browser that signed in with `cookie` sends the cookie alone."""
+
+    refresh_token: Text | None = None
+
+
+class Profile(Struct):
+    """A person."""
+
+    user_id: UUID
+    email: str
+    display_name: str
+    role: str
+    created_at: datetime
+
+
+class Session(Struct):
+    """A signed-in session. `expires_at` is the access token's end."""
+
+    access_token: str
+    expires_at: datetime
+    user: Profile
+    refresh_token: str | UnsetType = UNSET
+    refresh_expires_at: datetime | UnsetType = UNSET
+
+
+class Enrolment(Struct):
+    """A token with which nodes can be enrolled until `expires_at`."""
+
+    token: str
+    expires_at: datetime
+
+
+class AccessToken(Struct):
+    """A token for `Authorization: Bearer`, and its end."""
+
+    access_token: str
+    expires_at: datetime
+
+
+class EnrolRequest(Struct, forbid_unknown_fields=True):
+    """A new node: its Ed25519 public key and its signature over `enrol_bytes`, both in base64."""
+
+    public_key: bytes
+    name: Text
+    signature: bytes
+
+
+class NodeTokenRequest(Struct, forbid_unknown_fields=True):
+    """A node's signature (base64) over `token_bytes` of its id and its time in milliseconds."""
+
+    node_id: UUID
+    time_ms: int
+    signature: bytes
+
+
+class NodeRecord(Struct):
+    """An enrolled node. How it does now is in `Overview`."""
+
+    node_id: UUID
+    user_id: UUID
+    name: str
+    public_key: bytes
+    created_at: datetime
+
+
+class NodePage(Struct):
+    """A page of nodes by id; `next_cursor` is null on the last."""
+
+    items: list[NodeRecord]
+    next_cursor: str | None
+
+
+class ClientSettings(Struct, frozen=True):
+    """What a client needs to connect: without `ws_url` it is this host at `ws_port`, path ``/ws``."""
+
+    ws_url: str | None
+    ws_port: int
+    version: str
+    beat_interval: float
+
+
+def profile(user: User) -> Profile:
+    """`user` without what stays here."""
+    return Profile(user.user_id, user.email, user.display_name, user.role, user.created_at)
+
+
+def session(sign_in: SignIn, *, with_refresh: bool) -> Session:
+    """`sign_in` with the refresh token in the body, or without."""
+    view = Session(sign_in.access_token, sign_in.expires_at, profile(sign_in.user))
+    if with_refresh:
+        view.refresh_token = sign_in.refresh_token
+        view.refresh_expires_at = sign_in.refresh_expires_at
+    return view
+
+
+def node_record(node: Node) -> NodeRecord:
+    """`node` as its owner sees it."""
+    return NodeRecord(node.node_id, node.user_id, node.name, node.public_key, node.created_at)

@@ -1,0 +1,134 @@
+"""Nodes: enrolment, their access tokens, and the network they make up together."""
+
+from datetime import datetime
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from core.clock import Clock, new_id, to_ms
+from core.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from core.messages import NetworkSummary, enrol_bytes, token_bytes
+from services.names import clean_name
+from services.tokens import Tokens
+from storage.base import Node, NodeStore, UptimeStore
+
+KEY_BYTES = 32
+MAX_SKEW_MS = 120_000
+PAGE_MAX = 200
+
+# The base point of the curve: a key nobody signs with, so that an unknown node costs a verification too.
+_NOBODY = b"\x58" + b"\x66" * 31
+
+
+class Networks:
+    """The nodes of all people."""
+
+    def __init__(self, nodes: NodeStore, uptime: UptimeStore, tokens: Tokens, clock: Clock) -> None:
+        self._nodes = nodes
+        self._uptime = uptime
+        self._tokens = tokens
+        self._clock = clock
+
+    async def enrol(self, user_id: UUID, public_key: bytes, name: str, signature: bytes) -> Node:
+        """Make the holder of `public_key` a node of `user_id`; `signature` is over `enrol_bytes`.
+
+        The same owner and key again return the node there is, under the name it has.
+
+        Raises:
+            InvalidInput: "invalid_input" naming the field; "signature_invalid".
+            Conflict: "key_taken" when the key is another person's node.
+        """
+        if len(public_key) != KEY_BYTES:
+            raise InvalidInput(
+                "invalid_input", f"public_key: must have {KEY_BYTES} bytes.", field="public_key"
+            )
+        cleaned = clean_name(name, "name")
+        if not _signed(public_key, signature, enrol_bytes(user_id, public_key)):
+            raise InvalidInput("signature_invalid", "The signature does not fit the public key.")
+        node = await self._nodes.enrol(
+            Node(
+                user_id=user_id,
+                node_id=new_id(),
+                public_key=public_key,
+                name=cleaned,
+                created_at=self._clock.now(),
+            )
+        )
+        if node is None:
+            raise Conflict("key_taken", "This key belongs to a node of somebody else.")
+        return node
+
+    async def node_token(self, node_id: UUID, time_ms: int, signature: bytes) -> tuple[str, datetime]:
+        """An access token for the node that signed `token_bytes`, and when it ends.
+
+        Raises:
+            Unauthenticated: "clock_skew" with our time in milliseconds as `server_time` when the
+                node's clock is off; "node_rejected" when there is no such node or the signature is
+                not its own; "signature_used" when the node had a token for this or a later time.
+        """
+        now = to_ms(self._clock.now())
+        if abs(now - time_ms) > MAX_SKEW_MS:
+            raise Unauthenticated(
+                "clock_skew", "The time that was signed is too far from the server's.", server_time=now
+            )
+        node = await self._nodes.by_id(node_id)
+        known = _signed(node.public_key if node else _NOBODY, signature, token_bytes(node_id, time_ms))
+        if node is None or not known:
+            raise Unauthenticated("node_rejected", "There is no such node, or the signature is not its own.")
+        if not await self._nodes.advance_token_time(node_id, time_ms):
+            raise Unauthenticated("signature_used", "This signature has served; sign the current time.")
+        return self._tokens.for_node(node.node_id, node.user_id, node.public_key)
+
+    async def list_nodes(
+        self, user_id: UUID, cursor: str | None, limit: int
+    ) -> tuple[list[Node], str | None]:
+        """At most `limit` (1 to `PAGE_MAX`) nodes of a person by id, and the cursor of the next page.
+
+        Raises:
+            InvalidInput: "invalid_input" naming the field.
+        """
+        if not 1 <= limit <= PAGE_MAX:
+            raise InvalidInput("invalid_input", f"limit: must be 1 to {PAGE_MAX}.", field="limit")
+        nodes = await self._nodes.of_user(user_id, _after(cursor), limit + 1)
+        page = nodes[:limit]
+        return page, page[-1].node_id.hex if len(nodes) > limit else None
+
+    async def get(self, user_id: UUID, node_id: UUID) -> Node:
+        """A node of a person.
+
+        Raises:
+            NotFound: "node_not_found", also for somebody else's.
+        """
+        node = await self._nodes.by_id(node_id)
+        if node is None or node.user_id != user_id:
+            raise NotFound("node_not_found", "You have no node with this id.")
+        return node
+
+    async def summary(self) -> NetworkSummary:
+        """The whole network."""
+        totals = await self._uptime.network()
+        return NetworkSummary(
+            revision=totals.revision,
+            nodes_online=totals.nodes_online,
+            nodes_total=totals.nodes_total,
+            users_total=totals.users_total,
+            confirmed_seconds=totals.confirmed_ms // 1000,
+        )
+
+
+def _after(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    try:
+        return UUID(hex=cursor)
+    except ValueError as error:
+        raise InvalidInput("invalid_input", "cursor: is not one of ours.", field="cursor") from error
+
+
+def _signed(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,0 +1,148 @@
+"""Access tokens: short-lived, signed, verified by every process without asking anybody.
+
+A token is a JWT (RFC 7519) under HMAC-SHA-256. There is one issuer and it writes one header, so
+a token whose header differs in a single byte (another algorithm, none at all, another key) is
+refused before anything in it is parsed.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from msgspec import Struct
+
+from core.clock import Clock
+from core.errors import Unauthenticated
+
+ISSUER = "pulseboard"
+AUDIENCE = "pulseboard"
+ALGORITHM = "HS256"
+MAX_TOKEN = 4096
+# How far another host's clock may run ahead of ours, in seconds.
+LEEWAY = 30
+
+USER: Final = "user"
+NODE: Final = "node"
+ENROL: Final = "enrol"
+
+
+class Principal(Struct, frozen=True):
+    """Whom a token speaks for.
+
+    `kind` is "user", "node" or "enrol" (may do nothing but enrol nodes); `user_id` is the person,
+    for a node its owner; `session_id` is the sign-in a user's token came from; `public_key` is a
+    node's Ed25519 key (32 bytes), so that its challenges are judged without asking anybody.
+    """
+
+    kind: str
+    user_id: UUID
+    node_id: UUID | None
+    session_id: UUID | None
+    role: str
+    expires_at: datetime
+    public_key: bytes | None = None
+
+
+class _Claims(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    iss: str
+    aud: str
+    sub: UUID
+    iat: int
+    exp: int
+    kind: str
+    role: str
+    node: UUID | None = None
+    sid: UUID | None = None
+    key: bytes | None = None
+
+
+_decode_claims = msgspec.json.Decoder(_Claims).decode
+_encode_claims = msgspec.json.Encoder().encode
+
+
+class Tokens:
+    """Issues and verifies access tokens. Does no input or output; safe to share between threads."""
+
+    def __init__(self, secret: str, clock: Clock, access_ttl: int, enrol_ttl: int) -> None:
+        """`secret` signs, at least 32 characters; the life times are in seconds."""
+        raw = secret.encode()
+        self._key = OctKey.import_key(raw)
+        self._clock = clock
+        self._access_ttl = access_ttl
+        self._enrol_ttl = enrol_ttl
+        self._registry = jws.JWSRegistry(algorithms=[ALGORITHM])
+        kid = hashlib.sha256(b"pulseboard key id\0" + raw).hexdigest()[:16]
+        self._header = {"typ": "JWT", "alg": ALGORITHM, "kid": kid}
+        self._prefix = self._sign(b"").partition(".")[0] + "."
+
+    def for_user(self, user_id: UUID, session_id: UUID, role: str) -> tuple[str, datetime]:
+        """A token for a signed-in person, and when it ends."""
+        return self._issue(USER, user_id, role, self._access_ttl, sid=session_id)
+
+    def for_node(self, node_id: UUID, owner_id: UUID, public_key: bytes) -> tuple[str, datetime]:
+        """A token for a node, and when it ends."""
+        return self._issue(NODE, owner_id, NODE, self._access_ttl, node=node_id, key=public_key)
+
+    def for_enrolment(self, user_id: UUID) -> tuple[str, datetime]:
+        """A token with which nodes can be enrolled for `user_id` and nothing else, and when it ends."""
+        return self._issue(ENROL, user_id, ENROL, self._enrol_ttl)
+
+    def verify(self, token: str, *kinds: str) -> Principal:
+        """Whom `token` speaks for; with `kinds` given, only of one of these.
+
+        Raises:
+            Unauthenticated: "token_expired", or "token_invalid" for every other reason.
+        """
+        claims = self._read(token)
+        now = self._clock.now().timestamp()
+        if claims.iss != ISSUER or claims.aud != AUDIENCE or claims.iat > now + LEEWAY:
+            raise _invalid()
+        if kinds and claims.kind not in kinds:
+            raise Unauthenticated("token_invalid", "This kind of token does not serve here.")
+        if claims.exp <= now:
+            raise Unauthenticated("token_expired", "The token has expired.")
+        return Principal(
+            claims.kind,
+            claims.sub,
+            claims.node,
+            claims.sid,
+            claims.role,
+            datetime.fromtimestamp(claims.exp, UTC),
+            claims.key,
+        )
+
+    def _issue(
+        self,
+        kind: str,
+        user_id: UUID,
+        role: str,
+        ttl: int,
+        *,
+        node: UUID | None = None,
+        sid: UUID | None = None,
+        key: bytes | None = None,
+    ) -> tuple[str, datetime]:
+        issued = int(self._clock.now().timestamp())
+        claims = _Claims(ISSUER, AUDIENCE, user_id, issued, issued + ttl, kind, role, node, sid, key)
+        return self._sign(_encode_claims(claims)), datetime.fromtimestamp(claims.exp, UTC)
+
+    def _sign(self, payload: bytes) -> str:
+        return jws.serialize_compact(dict(self._header), payload, self._key, registry=self._registry)
+
+    def _read(self, token: str) -> _Claims:
+        if len(token) > MAX_TOKEN or not token.startswith(self._prefix) or not token.isascii():
+            raise _invalid()
+        try:
+            content = jws.deserialize_compact(token, self._key, registry=self._registry)
+            return _decode_claims(content.payload)
+        except (JoseError, ValueError, msgspec.DecodeError) as error:
+            raise _invalid() from error
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("token_invalid", "The token is not valid.")

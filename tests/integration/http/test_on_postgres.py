@@ -1,0 +1,129 @@
+"""The API over PostgreSQL: what only a real database can show."""
+
+import asyncio
+import base64
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from support.api import Api, running_api
+from support.house import PASSWORD, public_bytes
+from support.stores import postgres_stores
+
+from core.messages import enrol_bytes, token_bytes
+from storage.postgres import Pool, connect
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    pool = await connect(postgres_dsn)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def api(bundle: Path, pool: Pool) -> AsyncIterator[Api]:
+    async with running_api(bundle, postgres_stores(pool)) as api:
+        api.checks["database"] = pool.ping
+        yield api
+
+
+def outcomes(answers: list[httpx.Response]) -> Counter[str]:
+    return Counter(answer.json().get("code", str(answer.status_code)) for answer in answers)
+
+
+async def enrolled(api: Api) -> str:
+    session = await api.sign_in()
+    public = public_bytes(KEY)
+    signature = KEY.sign(enrol_bytes(UUID(session["user"]["user_id"]), public))
+    body = {
+        "public_key": base64.b64encode(public).decode(),
+        "name": "dachboden 🏠",
+        "signature": base64.b64encode(signature).decode(),
+    }
+    answers = await asyncio.gather(
+        *(api.call("POST", "/nodes", body, token=session["access_token"]) for _ in range(4))
+    )
+    (node_id,) = {answer.json()["node_id"] for answer in answers}
+    return str(node_id)
+
+
+async def test_the_whole_way_through(api: Api) -> None:
+    node_id = await enrolled(api)
+    session = await api.sign_in()
+    token = session["access_token"]
+    listed = (await api.call("GET", "/nodes", token=token)).json()
+    assert [(node["node_id"], node["name"]) for node in listed["items"]] == [(node_id, "dachboden 🏠")]
+    overview = (await api.call("GET", "/me/overview", token=token)).json()
+    assert (overview["nodes_total"], overview["accruing"]) == (1, "0")
+    summary = (await api.call("GET", "/network/summary")).json()
+    assert (summary["users_total"], summary["nodes_total"]) == (1, 1)
+    renewed = await api.call("POST", "/auth/refresh", {"refresh_token": session["refresh_token"]})
+    assert renewed.status_code == 200
+    assert (await api.call("POST", "/auth/logout", token=token)).status_code == 204
+    ended = await api.call("POST", "/auth/refresh", {"refresh_token": renewed.json()["refresh_token"]})
+    assert ended.json()["code"] == "refresh_invalid"
+    assert (await api.client.get("/readyz")).status_code == 200
+
+
+async def test_of_many_who_register_an_address_at_once_one_gets_it(api: Api) -> None:
+    body = {"email": "ada@example.com", "password": PASSWORD}
+    answers = await asyncio.gather(*(api.call("POST", "/auth/register", body) for _ in range(8)))
+    assert outcomes(answers) == {"201": 1, "email_taken": 7}
+
+
+async def test_a_refresh_token_serves_once_however_often_it_is_sent(api: Api) -> None:
+    body = {"refresh_token": (await api.sign_in())["refresh_token"]}
+    answers = await asyncio.gather(*(api.call("POST", "/auth/refresh", body) for _ in range(8)))
+    assert outcomes(answers) == {"200": 1, "refresh_raced": 7}
+    (winner,) = [answer.json() for answer in answers if answer.status_code == 200]
+    again = await api.call("POST", "/auth/refresh", {"refresh_token": winner["refresh_token"]})
+    assert again.status_code == 200
+
+
+async def test_a_stolen_refresh_token_ends_the_session_for_both(api: Api) -> None:
+    first = (await api.sign_in())["refresh_token"]
+    second = (await api.call("POST", "/auth/refresh", {"refresh_token": first})).json()["refresh_token"]
+    api.house.clock.advance(timedelta(minutes=1))
+    for token, code in ((first, "refresh_reused"), (second, "refresh_invalid")):
+        answer = await api.call("POST", "/auth/refresh", {"refresh_token": token})
+        assert (answer.status_code, answer.json()["code"]) == (401, code)
+
+
+async def test_a_sleeping_browser_signs_out_with_its_cookie(api: Api) -> None:
+    session = await api.sign_in(cookie=True)
+    stolen = api.client.cookies["pulseboard_refresh"]
+    await api.call("POST", "/auth/refresh")
+    api.house.clock.advance(timedelta(minutes=15))
+    assert (await api.call("POST", "/auth/logout", token=session["access_token"])).status_code == 204
+    answer = await api.call("POST", "/auth/refresh", {"refresh_token": stolen})
+    assert answer.json()["code"] == "refresh_invalid"
+
+
+async def test_a_nodes_signature_serves_once_however_often_it_is_sent(api: Api) -> None:
+    node_id = await enrolled(api)
+    now = api.house.now_ms
+    body = {
+        "node_id": node_id,
+        "time_ms": now,
+        "signature": base64.b64encode(KEY.sign(token_bytes(UUID(node_id), now))).decode(),
+    }
+    answers = await asyncio.gather(*(api.call("POST", "/nodes/token", body) for _ in range(8)))
+    assert outcomes(answers) == {"200": 1, "signature_used": 7}
+
+
+async def test_a_database_that_goes_away_is_a_503(api: Api, pool: Pool) -> None:
+    session = await api.sign_in()
+    await pool.close()
+    answer = await api.call("GET", "/me", token=session["access_token"])
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    ready = await api.client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "unavailable")
+    assert (await api.client.get("/healthz")).status_code == 200
