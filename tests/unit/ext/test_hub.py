@@ -1,0 +1,282 @@
+"""The hub over socket pairs: no event loop, every step by hand."""
+
+import socket
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.frames import client_frame
+from reference.parser import ReferenceParser
+
+from ext import frames
+from ext.hub import Hub
+
+MAX_QUEUE = 64 * 1024
+USER, NOBODY, SESSION = b"u" * 16, bytes(16), b"s" * 16
+CHANNEL = 4
+
+
+class Echo:
+    """A handler that sends every message back and remembers the rest."""
+
+    def __init__(self) -> None:
+        self.hub: Hub | None = None
+        self.messages: list[bytes] = []
+        self.closed: list[tuple[int, int]] = []
+        self.failures: list[Exception] = []
+
+    def on_message(self, handle, payload):
+        assert self.hub is not None
+        self.messages.append(payload)
+        self.hub.send(handle, payload)
+
+    def on_closed(self, handle, code):
+        assert self.hub is not None
+        assert handle in self.hub.table
+        assert not self.hub.send(handle, b"too late")
+        self.closed.append((handle, code))
+
+    def on_alarm(self, handle):
+        raise AssertionError("no alarm was set")
+
+    def on_expiring(self, handle):
+        raise AssertionError("no token is about to end")
+
+    def on_failure(self, handle, error):
+        self.failures.append(error)
+
+
+def _hub(**settings: int) -> tuple[Hub, Echo]:
+    handler = Echo()
+    values = {
+        "capacity": 16,
+        "max_message": 70_000,
+        "max_queue": MAX_QUEUE,
+        "ping_interval": 60_000,
+        "pong_timeout": 60_000,
+        "auth_timeout": 60_000,
+        "close_timeout": 60_000,
+        "expiry_notice": 0,
+        **settings,
+    }
+    handler.hub = Hub(handler, **values)
+    return handler.hub, handler
+
+
+def _join(hub: Hub, *, binary: bool = True, buffer: int | None = None) -> tuple[int, socket.socket]:
+    ours, theirs = socket.socketpair()
+    if buffer:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+    theirs.setblocking(False)
+    handle = hub.adopt(ours.detach(), binary)
+    assert handle is not None
+    assert hub.bind(handle, USER, NOBODY, SESSION, hub.now_ms() + 10**9)
+    return handle, theirs
+
+
+def _drain(theirs: socket.socket) -> bytes:
+    """Everything that has arrived; the end of the stream shows as nothing more."""
+    data = b""
+    while True:
+        try:
+            piece = theirs.recv(1 << 16)
+        except (BlockingIOError, ConnectionResetError):
+            return data
+        if not piece:
+            return data
+        data += piece
+
+
+def _frames(data: bytes) -> list[tuple[int, bytes]]:
+    out = []
+    while data:
+        size, start = data[1], 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start], "big")
+        out.append((data[0] & 15, data[start : start + size]))
+        assert len(out[-1][1]) == size
+        data = data[start + size :]
+    return out
+
+
+FRAMES = st.builds(
+    client_frame,
+    st.sampled_from([0, 2, 2, 2, 8, 9, 10, 3]),
+    st.binary(max_size=20) | st.sampled_from([b"y" * 126, b"z" * 65536, b"\x03\xe8", b"\x03"]),
+    final=st.sampled_from([True, True, False]),
+    reserved=st.sampled_from([0] * 20 + [1]),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(FRAMES, max_size=6).map(b"".join), st.lists(st.integers(0, 1 << 18), max_size=4))
+def test_what_comes_back_is_what_the_twin_understood(data, cuts):
+    hub, handler = _hub(max_queue=1 << 20)
+    _, theirs = _join(hub)
+    twin = ReferenceParser(70_000)
+    expected = twin.feed(data)
+    answers = b""
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for start, end in pairwise(edges):
+        piece = data[start:end]
+        while piece:
+            try:
+                sent = theirs.send(piece)
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                sent = 0
+            piece = piece[sent:]
+            hub.poll()
+            answers += _drain(theirs)
+            if len(hub) == 0 or (not sent and twin.violation_code):
+                break
+    for _ in range(4):
+        hub.poll()
+        answers += _drain(theirs)
+    got = _frames(answers)
+    wanted = [
+        {2: (2, payload), 9: (10, payload), 8: (8, payload[:2])}[opcode]
+        for opcode, payload in expected
+        if opcode != 10
+    ]
+    assert got[: len(wanted)] == wanted
+    if twin.violation_code is not None:
+        opcode, payload = got[len(wanted)]
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (8, twin.violation_code)
+    else:
+        assert len(got) == len(wanted)
+    assert not handler.failures
+    theirs.close()
+    hub.poll()
+    assert len(hub) == 0
+    assert len(handler.closed) == 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 20_000), st.booleans()), max_size=40))
+def test_a_slow_reader_gets_every_byte_in_order_or_is_let_go(steps):
+    hub, _ = _hub()
+    handle, theirs = _join(hub, buffer=4096)
+    sent: list[bytes] = []
+    received = b""
+    for number, (size, reads) in enumerate(steps):
+        payload = bytes([number % 256]) * size
+        if hub.send(handle, payload):
+            sent.append(payload)
+        assert hub.queued_bytes <= MAX_QUEUE + 256
+        if reads:
+            received += _drain(theirs)
+            hub.poll()
+    while True:
+        piece = _drain(theirs)
+        hub.poll()
+        if not piece:
+            break
+        received += piece
+    got = [payload for opcode, payload in _frames(received) if opcode == frames.BINARY]
+    assert got == sent
+    slow = [payload for opcode, payload in _frames(received) if opcode == frames.CLOSE]
+    assert bool(slow) == (len(sent) < len(steps))
+    assert hub.queued_bytes == 0
+    theirs.close()
+
+
+def test_a_broadcast_reaches_the_channel_in_everybodys_own_kind():
+    hub, _ = _hub()
+    text, binary = frames.build(frames.TEXT, b"text"), frames.build(frames.BINARY, b"binary")
+    joined = [_join(hub, binary=binary_kind) for binary_kind in (True, False, True)]
+    for handle, _ in joined[:2]:
+        hub.subscribe(handle, CHANNEL)
+    assert hub.broadcast(CHANNEL, text, binary) == 2
+    assert [_drain(theirs) for _, theirs in joined] == [binary, text, b""]
+    for _, theirs in joined:
+        theirs.close()
+
+
+def test_a_users_frame_reaches_only_their_connections_on_the_channel():
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    other, others = _join(hub)
+    hub.bind(other, b"o" * 16, NOBODY, SESSION, hub.now_ms() + 10**9)
+    frame = frames.build(frames.BINARY, b"news")
+    assert hub.send_user(USER, CHANNEL, frame, frame) == 0
+    hub.subscribe(handle, CHANNEL)
+    hub.subscribe(other, CHANNEL)
+    assert hub.send_user(USER, CHANNEL, frame, frame) == 1
+    assert (_drain(theirs), _drain(others)) == (frame, b"")
+    theirs.close()
+    others.close()
+
+
+def test_a_full_hub_closes_what_it_cannot_take():
+    hub, _ = _hub(capacity=1)
+    _, first = _join(hub)
+    ours, theirs = socket.socketpair()
+    assert hub.adopt(ours.detach(), True) is None
+    assert theirs.recv(1) == b""
+    assert hub.counters()["refused_full"] == 1
+    first.close()
+    theirs.close()
+
+
+def test_stale_handles_do_nothing():
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    theirs.close()
+    hub.poll()
+    newer, others = _join(hub)
+    assert newer != handle
+    assert not hub.send(handle, b"x")
+    assert not hub.close(handle, 1000, "")
+    assert not hub.bind(handle, USER, NOBODY, SESSION, 0)
+    assert not hub.set_alarm(handle, 1)
+    assert hub.subscribe(handle, CHANNEL) is None
+    assert hub.channels(handle) == 0
+    assert hub.rtt_us(handle) is None
+    assert hub.expires_in_ms(handle) == 0
+    assert _drain(others) == b""
+    others.close()
+
+
+def test_a_failing_handler_costs_its_connection_only():
+    hub, handler = _hub()
+
+    class Broken(Exception):
+        pass
+
+    def fail(handle, payload):
+        raise Broken
+
+    _, theirs = _join(hub)
+    _, others = _join(hub)
+    handler.on_message = fail
+    theirs.send(client_frame(frames.BINARY, b"x"))
+    hub.poll()
+    assert [type(error) for error in handler.failures] == [Broken]
+    ((opcode, payload),) = _frames(_drain(theirs))
+    assert (opcode, payload[:2]) == (frames.CLOSE, (1011).to_bytes(2, "big"))
+    assert len(hub) == 2
+    assert _drain(others) == b""
+    theirs.close()
+    others.close()
+
+
+def test_aborting_drops_everybody_and_tells():
+    hub, handler = _hub()
+    joined = [_join(hub) for _ in range(3)]
+    hub.abort_all()
+    assert len(hub) == 0
+    assert sorted(handler.closed) == sorted((handle, 1006) for handle, _ in joined)
+    for _, theirs in joined:
+        assert theirs.recv(1) == b""
+        theirs.close()
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_ids_of_another_length_are_refused(size):
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    with pytest.raises(ValueError, match="16 bytes"):
+        hub.bind(handle, bytes(size), NOBODY, SESSION, 0)
+    theirs.close()
