@@ -1,0 +1,282 @@
+import { flushSync, mount, unmount } from "svelte";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import App from "./App.svelte";
+import { createApp } from "./lib/app";
+import type { NodeView, Overview } from "./lib/protocol";
+import { FakeSocket } from "./testing/fake-socket";
+
+const ADA = { user_id: "u-ada", email: "ada@example.org", display_name: "Ada", role: "user" };
+const SUMMARY = { revision: 1, nodes_online: 7, nodes_total: 9, users_total: 3, confirmed_seconds: 60 };
+
+let answers: Record<string, () => Response>;
+let sent: Record<string, unknown>;
+let page: Record<string, never>;
+
+const ok = (data: unknown): Response => new Response(JSON.stringify(data), { status: 200 });
+const refused = (status: number, code: string, detail: string): Response =>
+  new Response(JSON.stringify({ code, detail }), { status });
+const signedIn = (): Response =>
+  ok({ access_token: "t", expires_at: new Date(Date.now() + 600_000).toISOString(), user: ADA });
+
+function node(id: string, more: Partial<NodeView> = {}): NodeView {
+  const since = "2026-11-22T10:00:00Z";
+  return { node_id: id, name: id, state: "online", since, confirmed_seconds: 0, accruing: "0", ...more };
+}
+
+function overview(revision: number, nodes: NodeView[]): Overview {
+  return {
+    revision,
+    nodes_total: nodes.length,
+    nodes_online: nodes.filter(({ state }) => state === "online").length,
+    confirmed_seconds: nodes.reduce((sum, { confirmed_seconds }) => sum + confirmed_seconds, 0),
+    accruing: String(nodes.reduce((sum, { accruing }) => sum + BigInt(accruing), 0n)),
+    nodes,
+  };
+}
+
+function find(id: string): HTMLElement {
+  const element = document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
+  if (element === null) throw new Error(`there is no ${id}`);
+  return element;
+}
+
+const text = (id: string): string => find(id).textContent?.replace(/\s+/g, " ").trim() ?? "";
+
+/** Let answers arrive and frames pass. */
+async function settle(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(50);
+  flushSync();
+}
+
+async function open(): Promise<void> {
+  const fetch = ((path: string, init: RequestInit) => {
+    if (typeof init.body === "string") sent[path] = JSON.parse(init.body);
+    return Promise.resolve((answers[path] ?? (() => refused(404, "not_found", "No.")))());
+  }) as typeof globalThis.fetch;
+  page = mount(App, { target: document.body, props: { app: createApp(fetch) } });
+  await settle();
+}
+
+async function openLive(state: Overview): Promise<FakeSocket> {
+  await open();
+  const peer = FakeSocket.last;
+  peer.welcome();
+  peer.join();
+  peer.say({ type: "snapshot", channel: "me", offset: 1, data: state });
+  peer.say({ type: "snapshot", channel: "network", offset: 1, data: SUMMARY });
+  await settle();
+  return peer;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("WebSocket", FakeSocket);
+  FakeSocket.opened.length = 0;
+  location.hash = "";
+  sent = {};
+  answers = {
+    "/api/v1/auth/refresh": signedIn,
+    "/api/v1/auth/login": signedIn,
+    "/api/v1/auth/logout": () => new Response(null, { status: 204 }),
+    "/api/v1/client": () => ok({ ws_url: null, ws_port: 8081, version: "0.1.0", beat_interval: 10 }),
+    "/api/v1/nodes/enrolments": () =>
+      ok({ token: "secret", expires_at: new Date(Date.now() + 3_600_000).toISOString() }),
+  };
+});
+
+afterEach(async () => {
+  await unmount(page);
+  document.body.replaceChildren();
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+describe("the overview", () => {
+  it("shows what the socket says", async () => {
+    await openLive(overview(1, [node("a", { confirmed_seconds: 3_725, accruing: "1034722" }), node("b", { state: "offline" })]));
+    expect(find("connection").dataset.state).toBe("live");
+    expect(find("accruing").dataset.micropoints).toBe("1034722");
+    expect(text("accruing")).toBe("1.034722 points");
+    expect(find("confirmed").dataset.seconds).toBe("3725");
+    expect(text("confirmed")).toBe("1h 2m 5s");
+    expect([text("nodes-online"), text("nodes-total")]).toEqual(["1", "2"]);
+    expect([text("network-online"), text("network-total")]).toEqual(["7", "of 9 enrolled"]);
+    expect(document.title).toBe("1/2 · Pulseboard");
+  });
+
+  it("tells 0 from not measured", async () => {
+    await openLive(overview(1, [node("zero"), node("never", { state: "offline", since: null })]));
+    const amounts = [...document.querySelectorAll('[data-testid="node-accruing"]')].map(({ textContent }) => textContent?.trim());
+    expect(amounts).toEqual(["0.000000", "–not measured"]);
+    expect(text("accruing")).toBe("0.000000 points");
+  });
+
+  it("has no total where nothing was measured", async () => {
+    await openLive(overview(1, [node("never", { state: "offline", since: null })]));
+    expect(text("accruing")).toBe("–not measured points");
+    expect(text("confirmed")).toBe("–not measured");
+  });
+
+  it("is exact with amounts past what a number holds", async () => {
+    await openLive(overview(1, [node("a", { accruing: "9007199254740993000001" })]));
+    expect(text("accruing")).toBe("9,007,199,254,740,993.000001 points");
+  });
+
+  it("takes names for text", async () => {
+    await openLive(overview(1, [node("a", { name: '<img src=x onerror="alert(1)">' })]));
+    expect(text("node-row")).toContain('<img src=x onerror="alert(1)">');
+    expect(find("node-row").querySelector("img")).toBeNull();
+  });
+
+  it("moves with newer events only", async () => {
+    const peer = await openLive(overview(5, [node("a", { accruing: "5" })]));
+    peer.say({ type: "event", channel: "me", offset: 2, data: overview(4, [node("a", { accruing: "4" })]) });
+    peer.say({ type: "event", channel: "me", offset: 3, data: overview(7, [node("a", { accruing: "7" })]) });
+    peer.say({ type: "event", channel: "me", offset: 4, data: overview(6, [node("a", { accruing: "6" })]) });
+    await settle();
+    expect(find("accruing").dataset.micropoints).toBe("7");
+  });
+
+  it("touches the document once per frame, whatever the rate", async () => {
+    const peer = await openLive(overview(1, [node("a")]));
+    const seen: (string | undefined)[] = [];
+    const observer = new MutationObserver(() => seen.push(find("accruing").dataset.micropoints));
+    observer.observe(find("accruing"), { attributes: true });
+    for (let n = 2; n <= 500; n += 1) {
+      peer.say({ type: "event", channel: "me", offset: n, data: overview(n, [node("a", { accruing: String(n) })]) });
+    }
+    await settle();
+    observer.disconnect();
+    expect(seen).toEqual(["500"]);
+  });
+
+  it("keeps what it shows while it reconnects, with its age", async () => {
+    const peer = await openLive(overview(1, [node("a", { accruing: "5" })]));
+    peer.hangUp(1006);
+    flushSync();
+    expect(find("connection").dataset.state).toBe("connecting");
+    expect(text("connection")).toContain("Reconnecting");
+    expect(text("connection")).toContain("figures are 0s old");
+    expect(find("accruing").dataset.micropoints).toBe("5");
+  });
+});
+
+describe("the first node", () => {
+  it("is asked for with a command and greeted when it comes", async () => {
+    const peer = await openLive(overview(1, []));
+    find("add-node").click();
+    await settle();
+    expect(text("enrol-command")).toBe(`pulseboard agent --server ${location.origin} --enrol secret`);
+    expect(find("enrol-seen").dataset.seen).toBe("false");
+    peer.say({ type: "event", channel: "me", offset: 2, data: overview(1, [node("attic")]) });
+    await settle();
+    expect(find("enrol-seen").dataset.seen).toBe("true");
+    expect(text("enrol-seen")).toContain("We see it: attic");
+    find("enrol-close").click();
+    flushSync();
+    expect(document.querySelector('[data-testid="enrol-command"]')).toBeNull();
+    expect(find("node-row").dataset.nodeId).toBe("attic");
+  });
+
+  it("can be tried again when the server refuses", async () => {
+    await openLive(overview(1, []));
+    answers["/api/v1/nodes/enrolments"] = () => refused(503, "unavailable", "Away.");
+    find("add-node").click();
+    await settle();
+    expect(document.querySelector('[role="alert"]')?.textContent).toContain("Nothing was lost");
+    expect((find("add-node") as HTMLButtonElement).disabled).toBe(false);
+  });
+});
+
+describe("signing in", () => {
+  beforeEach(() => {
+    answers["/api/v1/auth/refresh"] = () => refused(401, "refresh_invalid", "No.");
+  });
+
+  function type(id: string, value: string): void {
+    const input = find(id) as HTMLInputElement;
+    input.value = value;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  it("says what is missing before it asks the server", async () => {
+    await open();
+    find("login-submit").click();
+    await settle();
+    expect(sent).toEqual({});
+    expect(document.querySelectorAll('[aria-invalid="true"]')).toHaveLength(2);
+    expect(document.activeElement).toBe(find("login-email"));
+  });
+
+  it("says why it failed and keeps what was typed", async () => {
+    await open();
+    answers["/api/v1/auth/login"] = () => refused(401, "invalid_credentials", "No.");
+    type("login-email", "ada@example.org");
+    type("login-password", "not it");
+    find("login-submit").click();
+    await settle();
+    expect(text("form-error")).toBe("The e-mail address or the password is wrong.");
+    expect((find("login-password") as HTMLInputElement).value).toBe("not it");
+  });
+
+  it("leads to the overview, and out again", async () => {
+    await open();
+    type("login-email", "ada@example.org");
+    type("login-password", "correct horse battery");
+    find("login-submit").click();
+    await settle();
+    expect(FakeSocket.opened).toHaveLength(1);
+    find("logout").click();
+    await settle();
+    expect(FakeSocket.last.closedWith).toBe(1000);
+    expect(find("login-email")).toBeTruthy();
+  });
+
+  it("follows a sign-up, whose address may be taken", async () => {
+    location.hash = "#/signup";
+    answers["/api/v1/auth/register"] = () => refused(409, "email_taken", "Taken.");
+    await open();
+    type("signup-name", "Ada");
+    type("signup-email", "ada@example.org");
+    type("signup-password", "correct horse battery");
+    find("signup-submit").click();
+    await settle();
+    expect(document.getElementById("email-note")?.textContent).toContain("There is an account");
+    answers["/api/v1/auth/register"] = () => ok(ADA);
+    find("signup-submit").click();
+    await settle();
+    expect(sent["/api/v1/auth/register"]).toEqual({
+      email: "ada@example.org",
+      password: "correct horse battery",
+      display_name: "Ada",
+    });
+    expect(find("connection")).toBeTruthy();
+  });
+
+  it("is asked for again when the server ends the session", async () => {
+    answers["/api/v1/auth/refresh"] = signedIn;
+    const peer = await openLive(overview(1, []));
+    answers["/api/v1/auth/refresh"] = () => refused(401, "refresh_invalid", "No.");
+    peer.hangUp(4503);
+    await settle();
+    expect(find("login-email")).toBeTruthy();
+    expect(document.body.textContent).toContain("Your session has ended");
+  });
+});
+
+it("waits for a server out of reach and goes on by itself", async () => {
+  answers["/api/v1/auth/refresh"] = () => refused(503, "unavailable", "Away.");
+  await open();
+  expect(document.querySelector('[role="alert"]')?.textContent).toContain("cannot be reached");
+  answers["/api/v1/auth/refresh"] = signedIn;
+  await vi.advanceTimersByTimeAsync(4_000);
+  flushSync();
+  expect(find("connection")).toBeTruthy();
+});
+
+it("says so at an address that has no page", async () => {
+  location.hash = "#/nowhere";
+  await open();
+  expect(document.querySelector("h1")?.textContent).toBe("There is no such page");
+});

@@ -1,0 +1,42 @@
+import { getContext, setContext } from "svelte";
+
+import { Clock } from "../stores/clock.svelte";
+import { Theme } from "../stores/theme.svelte";
+import { Client } from "./client";
+import { type Http, httpClient } from "./http";
+import { Router } from "./router.svelte";
+import { Session } from "./session.svelte";
+
+/** What every page may need, built once. */
+export interface App {
+  http: Http;
+  session: Session;
+  client: Client;
+  router: Router;
+  clock: Clock;
+  theme: Theme;
+}
+
+const API = "/api/v1";
+const CONTEXT = Symbol("app");
+
+export function createApp(fetch: typeof globalThis.fetch = globalThis.fetch.bind(globalThis)): App {
+  const http = httpClient(API, fetch);
+  const session = new Session(http);
+  return {
+    http,
+    session,
+    client: new Client(session),
+    router: new Router(),
+    clock: new Clock(),
+    theme: new Theme(),
+  };
+}
+
+export function provideApp(app: App): void {
+  setContext(CONTEXT, app);
+}
+
+export function useApp(): App {
+  return getContext<App>(CONTEXT);
+}

@@ -1,0 +1,225 @@
+// The WebSocket protocol v1, rendered from core/messages.py by web/generate_types.py. Do not edit.
+
+export const JSON_SUBPROTOCOL = "pulseboard.v1.json";
+export const BEARER_PREFIX = "bearer.";
+export const NODES_SHOWN = 200;
+
+export const CloseCode = {
+  NORMAL: 1000,
+  GOING_AWAY: 1001,
+  PROTOCOL_ERROR: 1002,
+  UNSUPPORTED_DATA: 1003,
+  INVALID_TEXT: 1007,
+  MESSAGE_TOO_BIG: 1009,
+  INTERNAL_ERROR: 1011,
+  DRAIN: 4001,
+  SLOW_CONSUMER: 4008,
+  NO_PONG: 4012,
+  UNAUTHENTICATED: 4501,
+  AUTH_TIMEOUT: 4502,
+  REVOKED: 4503,
+  CONNECTION_LIMIT: 4504,
+  BAD_MESSAGE: 4505,
+  RATE_LIMIT: 4506,
+} as const;
+
+/** Close codes from here on mean: do not come back like this. */
+export const FIRST_FINAL_CODE = 4500;
+
+/** Present an access token: first message of a connection, or a renewal on a living one. */
+export interface Auth {
+  type: "auth";
+  token: string;
+  resume?: Resume | null;
+}
+
+/** A node's telemetry since its last beat. Bytes and errors are counts. */
+export interface Beat {
+  type: "beat";
+  bytes_up: number;
+  bytes_down: number;
+  errors?: number;
+  agent_version?: string;
+}
+
+/** Ask a service: answered with a `Result` or an `Error` of the same `id`. */
+export interface Call {
+  type: "call";
+  id: number;
+  method: string;
+  params?: Record<string, unknown>;
+}
+
+/** Sign `challenge_bytes(nonce, node, session)` before `deadline`. */
+export interface Challenge {
+  type: "challenge";
+  nonce: string;
+  deadline: string;
+}
+
+/** A node's Ed25519 signature over `challenge_bytes` of the nonce it was sent. */
+export interface ChallengeReply {
+  type: "challenge_reply";
+  nonce: string;
+  signature: string;
+}
+
+/**
+ * What was refused: the same `code` and `detail` as the HTTP problem.
+ *
+ * `id` names the call, if it was one.
+ */
+export interface Error {
+  type: "error";
+  code: string;
+  detail: string;
+  id?: number;
+}
+
+/** The channel's news at `offset`. */
+export interface Event {
+  type: "event";
+  channel: string;
+  offset: number;
+  data: unknown;
+}
+
+/** What the server accepts: bytes of a message, subscriptions of a connection. */
+export interface Limits {
+  message_bytes: number;
+  subscriptions: number;
+}
+
+/** The whole network: data of channel ``network`` and of ``GET /network/summary``. */
+export interface NetworkSummary {
+  revision: number;
+  nodes_online: number;
+  nodes_total: number;
+  users_total: number;
+  confirmed_seconds: number;
+}
+
+/** A node as its owner sees it. `since` is the time of the last change of `state`. */
+export interface NodeView {
+  node_id: string;
+  name: string;
+  state: string;
+  since: string | null;
+  confirmed_seconds: number;
+  accruing: string;
+}
+
+/**
+ * A user's whole live state: data of channel ``me`` and of ``GET /me/overview``.
+ *
+ * `accruing` (micro-points) is the sum over all nodes; `nodes` lists the first `NODES_SHOWN`.
+ * A greater `revision` is newer.
+ */
+export interface Overview {
+  revision: number;
+  nodes_total: number;
+  nodes_online: number;
+  confirmed_seconds: number;
+  accruing: string;
+  nodes: NodeView[];
+}
+
+/** Answered with `Pong`; browsers cannot send control pings. */
+export interface Ping {
+  type: "ping";
+}
+
+/** The answer to `Ping`. */
+export interface Pong {
+  type: "pong";
+  server_time: string;
+}
+
+/** The server drains: leave and come back after `after_ms` milliseconds. */
+export interface Reconnect {
+  type: "reconnect";
+  after_ms: number;
+  resume?: string | null;
+}
+
+/** The answer to the call `id`. */
+export interface Result {
+  type: "result";
+  id: number;
+  data: unknown;
+}
+
+/** Where a former session stood: its id and the last offset seen of each channel. */
+export interface Resume {
+  session: string;
+  channels?: Record<string, number>;
+}
+
+/** The channel's whole state at `offset`. */
+export interface Snapshot {
+  type: "snapshot";
+  channel: string;
+  offset: number;
+  data: unknown;
+}
+
+/** Join a channel, from `offset` of `epoch` on if known. */
+export interface Subscribe {
+  type: "subscribe";
+  channel: string;
+  offset?: number | null;
+  epoch?: string | null;
+}
+
+/** A subscription stands. Not `recovered` means that a `Snapshot` follows. */
+export interface Subscribed {
+  type: "subscribed";
+  channel: string;
+  offset: number;
+  epoch: string;
+  recovered: boolean;
+}
+
+/** The token ends at `expires`: refresh it and send `Auth` again on this socket. */
+export interface TokenExpiring {
+  type: "token_expiring";
+  expires: string;
+}
+
+/** Leave a channel. */
+export interface Unsubscribe {
+  type: "unsubscribe";
+  channel: string;
+}
+
+/** Sent once the token is accepted. `ping_interval` is in seconds. */
+export interface Welcome {
+  type: "welcome";
+  session: string;
+  worker: string;
+  server_time: string;
+  ping_interval: number;
+  token_expires: string;
+  limits: Limits;
+}
+
+export type ClientMessage =
+  | Auth
+  | Subscribe
+  | Unsubscribe
+  | Beat
+  | ChallengeReply
+  | Call
+  | Ping;
+
+export type ServerMessage =
+  | Welcome
+  | Subscribed
+  | Snapshot
+  | Event
+  | Challenge
+  | Result
+  | Error
+  | TokenExpiring
+  | Reconnect
+  | Pong;

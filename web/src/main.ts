@@ -1,0 +1,10 @@
+import "./styles/app.css";
+
+import { mount } from "svelte";
+
+import App from "./App.svelte";
+import { createApp } from "./lib/app";
+
+const target = document.getElementById("app");
+if (target === null) throw new Error("index.html has no #app");
+mount(App, { target, props: { app: createApp() } });

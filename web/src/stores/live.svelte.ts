@@ -1,0 +1,114 @@
+import { type Client, socketAddress } from "../lib/client";
+import { FrameBatcher } from "../lib/frame";
+import type { NetworkSummary, Overview, ServerMessage } from "../lib/protocol";
+import type { Session } from "../lib/session.svelte";
+import { LiveSocket, type SocketState } from "../lib/socket";
+import type { Clock } from "./clock.svelte";
+import { Connection } from "./connection.svelte";
+import { LastValue } from "./last-value.svelte";
+import { Pulse } from "./pulse.svelte";
+
+const ME = "me";
+const NETWORK = "network";
+
+/** Everything live about one person, from `start` to `stop`: the socket and the stores it feeds. */
+export class Live {
+  readonly connection = new Connection();
+  readonly overview: LastValue<Overview>;
+  readonly network: LastValue<NetworkSummary>;
+  readonly pulse: Pulse;
+  /** The server's version, once known. */
+  version: string | null = $state(null);
+
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #frames = new FrameBatcher();
+  readonly #socket: LiveSocket;
+  #phase: SocketState["phase"] = "stopped";
+  #ticker: ReturnType<typeof setInterval> | undefined;
+
+  constructor(session: Session, client: Client, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+    this.overview = new LastValue(ME, this.#frames);
+    this.network = new LastValue(NETWORK, this.#frames);
+    this.pulse = new Pulse(this.#frames);
+    this.#socket = new LiveSocket({
+      channels: [ME, NETWORK],
+      endpoint: () => this.#endpoint(),
+      token: () => session.token(),
+      renew: () => session.renew(),
+      onMessage: (message) => this.#receive(message),
+      onState: (state) => this.#entered(state),
+      onSignedOut: () => session.end(),
+    });
+  }
+
+  start(): void {
+    this.#socket.start();
+    // The first figures without waiting for the socket; when this fails the socket brings them.
+    void this.#client.overview().then((data) => this.overview.offer(data), ignore);
+    void this.#client.network().then((data) => this.network.offer(data), ignore);
+    this.connection.network(navigator.onLine);
+    this.#ticker = setInterval(() => this.#tick(), 1_000);
+    addEventListener("online", this.#networkChanged);
+    addEventListener("offline", this.#networkChanged);
+    document.addEventListener("visibilitychange", this.#shown);
+  }
+
+  stop(): void {
+    removeEventListener("online", this.#networkChanged);
+    removeEventListener("offline", this.#networkChanged);
+    document.removeEventListener("visibilitychange", this.#shown);
+    clearInterval(this.#ticker);
+    this.#socket.stop();
+    this.#frames.destroy();
+  }
+
+  /** People want to see it try: now, also after a final close. */
+  retry(): void {
+    this.#socket.nudge();
+    this.#socket.start();
+  }
+
+  async #endpoint(): Promise<string> {
+    const info = await this.#client.info();
+    this.version = info.version;
+    return socketAddress(info, location);
+  }
+
+  #receive(message: ServerMessage): void {
+    this.connection.heardAt = Date.now();
+    if (message.type === "welcome" || message.type === "pong") this.#clock.learn(message.server_time);
+    if (message.type !== "snapshot" && message.type !== "event") return;
+    if (message.channel === ME) this.#overviewCame(message.data as Overview, message.type === "event");
+    if (message.channel === NETWORK) this.network.offer(message.data as NetworkSummary);
+  }
+
+  #overviewCame(next: Overview, isNews: boolean): void {
+    const before = this.overview.latest;
+    if (!this.overview.offer(next) || !isNews || before === null) return;
+    this.pulse.gain(performance.now(), BigInt(next.accruing) - BigInt(before.accruing));
+  }
+
+  #entered(state: SocketState): void {
+    this.#phase = state.phase;
+    this.connection.socket(state);
+  }
+
+  #tick(): void {
+    if (this.#phase === "live") this.pulse.watch(performance.now());
+    else this.pulse.miss(performance.now());
+  }
+
+  #networkChanged = (): void => {
+    this.connection.network(navigator.onLine);
+    this.#socket.nudge();
+  };
+
+  #shown = (): void => {
+    if (!document.hidden) this.#socket.nudge();
+  };
+}
+
+function ignore(): void {}
