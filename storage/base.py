@@ -2,7 +2,8 @@
 
 Every method is a coroutine and atomic: it happens whole or not at all. A store that cannot be
 reached raises `StorageUnavailable` and leaves nothing half-written. What a caller got wrong is a
-`Refusal`. Times are aware and UTC; ids are UUIDv7; amounts of time are whole milliseconds.
+`Refusal`: `NotFound` for what would belong to an unknown user, `InvalidInput` for a text with a NUL.
+Times are aware and UTC; ids are UUIDv7; amounts of time are whole milliseconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -234,7 +235,9 @@ class UptimeStore(Protocol):
     Rules. A node's confirmed time is the union of its confirmed intervals: what overlaps counts
     once, and an interval older than what is already counted adds nothing. Hours hold what lies
     within them: an interval is cut at their edges. A node is online while its newest connection is
-    open: the end of an older one changes nothing. Records of unknown nodes are ignored.
+    open: the end of an older one changes nothing. The newest is the one opened last (of equals the
+    one with the greater id), whatever the order in which workers are heard. Records of unknown nodes
+    are ignored.
     """
 
     async def cursor(self) -> str:
@@ -252,7 +255,8 @@ class UptimeStore(Protocol):
     async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:
         """Take offline every node whose newest connection is on a worker not in `alive`.
 
-        Returns the owners touched; the revision grows if there are any.
+        Returns the owners touched; the revision grows if there are any. The end is presumed: a later
+        sign of life (`Confirmed`, `Reported`) of that connection, observed after `at`, takes it back.
         """
         ...
 

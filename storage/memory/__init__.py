@@ -1,0 +1,24 @@
+"""Adapters that keep everything in the memory of one process.
+
+They hold the guarantees of `storage.base` within that process and forget everything with it:
+made for tests and for trying a service out. Adapters that share a `MemoryDatabase` see the same data.
+"""
+
+from storage.memory.database import MemoryDatabase
+from storage.memory.lock import MemoryLock
+from storage.memory.nodes import MemoryNodes
+from storage.memory.people import MemorySessions, MemoryUsers
+from storage.memory.presence import MemoryPresence
+from storage.memory.streams import MemoryStreams
+from storage.memory.uptime import MemoryUptime
+
+__all__ = [
+    "MemoryDatabase",
+    "MemoryLock",
+    "MemoryNodes",
+    "MemoryPresence",
+    "MemorySessions",
+    "MemoryStreams",
+    "MemoryUptime",
+    "MemoryUsers",
+]

@@ -1,0 +1,24 @@
+"""Adapters on PostgreSQL (15 or newer), by asyncpg.
+
+`connect` opens a `Pool`, which every adapter takes; `migrate` brings the schema up to date and
+`check_schema` says whether it is. Nothing but `PostgresLock` relies on the state of a connection.
+"""
+
+from storage.postgres.lock import PostgresLock
+from storage.postgres.migrations import check_schema, migrate
+from storage.postgres.nodes import PostgresNodes
+from storage.postgres.people import PostgresSessions, PostgresUsers
+from storage.postgres.pool import Pool, connect
+from storage.postgres.uptime import PostgresUptime
+
+__all__ = [
+    "Pool",
+    "PostgresLock",
+    "PostgresNodes",
+    "PostgresSessions",
+    "PostgresUptime",
+    "PostgresUsers",
+    "check_schema",
+    "connect",
+    "migrate",
+]

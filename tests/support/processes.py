@@ -25,13 +25,13 @@ def ordinary_user() -> Iterator[None]:
 
 
 @contextmanager
-def taken_port(port: int) -> Iterator[None]:
-    """Somebody else listens on `port` within the block."""
+def silent_server(port: int = 0) -> Iterator[int]:
+    """Somebody listens on `port`, or a free one, within the block, and never says a word."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen()
-        yield
+        yield listener.getsockname()[1]
 
 
 @contextmanager

@@ -102,18 +102,22 @@ class Socket:
             self.send_frame(frames.TEXT, json.dumps(message).encode())
 
     async def frame(self) -> tuple[int, bytes]:
-        """The next frame from the server, as (opcode, payload)."""
+        """The next frame from the server, whole and uncompressed, as (opcode, payload)."""
+        first, payload = await self.raw_frame()
+        assert first & 0xF0 == 0x80
+        return first & 0x0F, payload
+
+    async def raw_frame(self) -> tuple[int, bytes]:
+        """The next frame from the server, as (first byte, payload)."""
         async with asyncio.timeout(PATIENCE):
             first, second = await self.reader.readexactly(2)
-            assert first & 0x80
-            assert not first & 0x70
             assert not second & 0x80
             size = second
             if second == 126:
                 size = int.from_bytes(await self.reader.readexactly(2), "big")
             elif second == 127:
                 size = int.from_bytes(await self.reader.readexactly(8), "big")
-            return first & 0x0F, await self.reader.readexactly(size)
+            return first, await self.reader.readexactly(size)
 
     async def receive(self, kind: str | None = None) -> dict[str, Any]:
         """The next message, pings answered on the way; with `kind`, the next of that type."""

@@ -1,0 +1,103 @@
+"""The connections of a process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from storage.postgres.errors import startup_errors, storage_errors
+
+APPLICATION_NAME = "pulseboard"
+
+
+class Pool:
+    """Connections to one database, opened as needed and opened again after a loss.
+
+    `connect_timeout` bounds, in seconds, the wait for a connection; each statement has the bound
+    that the asyncpg pool was made with. May be shared by all tasks of the event loop it was made in.
+    """
+
+    def __init__(self, pool: Any, connect_timeout: float) -> None:
+        self._pool = pool
+        self._connect_timeout = connect_timeout
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection for the block.
+
+        Raises:
+            StorageUnavailable: there is none in time, or it fails within the block.
+        """
+        with storage_errors():
+            async with self._pool.acquire(timeout=self._connect_timeout) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection with a transaction around the block, undone if the block raises."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            rows: list[Any] = await connection.fetch(query, *args)
+            return rows
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """The first row of one statement, or None."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *args)
+
+    async def ping(self) -> None:
+        """Raise `StorageUnavailable` unless the server answers."""
+        await self.fetchrow("SELECT 1")
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Close all connections; those still busy after `timeout` seconds are cut."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._pool.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._pool.terminate()
+
+
+async def connect(
+    dsn: str, *, size: int = 8, connect_timeout: float = 10.0, statement_timeout: float = 30.0
+) -> Pool:
+    """Open a pool of at most `size` connections to `dsn`; one is opened at once. Times are in seconds.
+
+    Raises:
+        StartupError: saying what is wrong with the address, the server or the rights.
+    """
+    with startup_errors(dsn):
+        pool = await asyncpg.create_pool(
+            dsn,
+            # None is kept open for its own sake: asyncpg would log a traceback for each vain attempt.
+            min_size=0,
+            max_size=size,
+            timeout=connect_timeout,
+            command_timeout=statement_timeout,
+            reset=_nothing_to_reset,
+            server_settings={"application_name": APPLICATION_NAME},
+        )
+        try:
+            await pool.fetchval("SELECT 1")
+        except BaseException:
+            pool.terminate()
+            raise
+    return Pool(pool, connect_timeout)
+
+
+async def hang_up(connection: Any, timeout: float) -> None:
+    """Close a connection of one's own politely, or cut it after `timeout` seconds. Never raises."""
+    try:
+        await connection.close(timeout=timeout)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+
+
+async def _nothing_to_reset(connection: Any) -> None:
+    """We leave no state in a connection, so the default's extra round trip per use is saved."""
