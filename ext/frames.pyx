@@ -1,11 +1,19 @@
-"""WebSocket frames as a server writes them (RFC 6455 §5.2), masking (§5.3) and UTF-8 (RFC 3629 §4).
+"""WebSocket frames as a server writes them (RFC 6455 §5.2), masking (§5.3), UTF-8 (RFC 3629 §4) and
+compression per message without context takeover (RFC 7692 §7).
 
-Functions over bytes: no state, no sockets.
+No sockets, and no state but what a message has built already.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
+
+import zlib
+
+# What a sender leaves out at the end of every compressed message (RFC 7692 §7.2.1).
+cdef bytes TAIL = b"\x00\x00\xff\xff"
+cdef int DEFLATE_LEVEL = 1
+cdef int DEFLATE_MEMORY = 8
 
 globals().update(
     CONTINUATION=Opcode.CONTINUATION,
@@ -126,6 +134,82 @@ cpdef bytes build(int opcode, const uint8_t[::1] payload):
     return frame
 
 
+cdef bytes deflate(bytes payload, int window):
+    """`payload` compressed on its own, with a window of 2**`window` bytes (9 to 15)."""
+    packer = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -window, DEFLATE_MEMORY)
+    cdef bytes packed = packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return packed[: len(packed) - len(TAIL)]
+
+
+cdef object inflate(const uint8_t* data, size_t size, size_t limit):
+    """The message behind compressed bytes, or None if it has more than `limit` bytes.
+
+    Never makes more than `limit` + 1 bytes, whatever the input promises.
+
+    Raises:
+        zlib.error: the bytes are not a compressed message.
+    """
+    cdef bytes rest = PyBytes_FromStringAndSize(<char*>data, size) + TAIL
+    cdef list parts = []
+    cdef size_t made = 0
+    while rest:
+        unpacker = zlib.decompressobj(-15)
+        part = unpacker.decompress(rest, limit + 1 - made)
+        parts.append(part)
+        made += len(part)
+        if made > limit:
+            return None
+        # A sender may end a message's blocks with a final one; what follows begins anew (§7.2.3.5).
+        rest = unpacker.unused_data
+    return b"".join(parts)
+
+
+cdef class Message:
+    """A message to any number of receivers: encoded, framed and compressed at most once a kind.
+
+    `encode_text` and `encode_binary` make the payload of text and binary frames from `value`, when
+    somebody first needs it. Payloads above `deflate_above` bytes are compressed for receivers that agreed
+    to it, unless that would not make them shorter; below 0 none is.
+    """
+
+    def __init__(self, value, encode_text, encode_binary, Py_ssize_t deflate_above=-1):
+        self._value = value
+        self._encode_text = encode_text
+        self._encode_binary = encode_binary
+        self._deflate_above = deflate_above
+        self._payloads = [None, None]
+        self._frames = [None, None, None, None]
+
+    cdef bytes frame(self, int kind):
+        """The whole frame for receivers of this `Kind`."""
+        cdef int binary = kind & Kind.KIND_BINARY
+        cdef int opcode = Opcode.BINARY if binary else Opcode.TEXT
+        cdef bytes payload
+        cdef bytes packed
+        if self._frames[kind] is not None:
+            return self._frames[kind]
+        if self._payloads[binary] is None:
+            encode = self._encode_binary if binary else self._encode_text
+            self._payloads[binary] = encode(self._value)
+        payload = self._payloads[binary]
+        if kind & Kind.KIND_DEFLATED:
+            if self._deflate_above < 0 or len(payload) <= self._deflate_above:
+                self._frames[kind] = self.frame(binary)
+            else:
+                packed = deflate(payload, 15)
+                if len(packed) < len(payload):
+                    self._frames[kind] = build(opcode | RSV1, packed)
+                else:
+                    self._frames[kind] = self.frame(binary)
+        else:
+            self._frames[kind] = build(opcode, payload)
+        return self._frames[kind]
+
+    def built(self, bint binary, bint deflated):
+        """The frame for receivers of that kind."""
+        return self.frame((Kind.KIND_BINARY if binary else 0) | (Kind.KIND_DEFLATED if deflated else 0))
+
+
 cpdef bytes build_close(int code, str reason):
     """A close frame. `reason` is cut at 123 bytes, never within a character."""
     cdef bytes text = reason.encode()[:123].decode("utf-8", "ignore").encode()
@@ -145,6 +229,20 @@ def mask(bytes data, bytes key, size_t offset=0):
     memcpy(PyBytes_AS_STRING(out), PyBytes_AS_STRING(data), len(data))
     apply_mask(<uint8_t*>PyBytes_AS_STRING(out), len(data), <const uint8_t*>PyBytes_AS_STRING(key), offset)
     return out
+
+
+def deflate_payload(bytes payload, int window=15):
+    """`payload` as a compressed message's payload; `window` is the logarithm of the window, 9 to 15."""
+    return deflate(payload, window)
+
+
+def inflate_payload(bytes payload, size_t limit):
+    """The message behind a compressed payload, or None if it is longer than `limit`.
+
+    Raises:
+        zlib.error: `payload` is not one.
+    """
+    return inflate(<const uint8_t*>PyBytes_AS_STRING(payload), len(payload), limit)
 
 
 def utf8_state(bytes data, uint32_t state=0):

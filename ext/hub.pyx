@@ -5,9 +5,10 @@ connections cost neither memory beyond their slot nor time of the garbage collec
 watches the epoll set's own descriptor (`fileno`) and calls `poll` when any socket has news, and
 `tick` from one timer; everything else is called by the handler's side.
 
-Reading uses one buffer for all connections. Writing goes straight to the socket; what it does not
-take waits in a buffer of the connection's own, bounded, until the socket is writable again, and all
-that comes later queues behind it: order per connection always holds.
+Reading uses one buffer for all connections. What is sent to a connection waits until the end of the loop's
+tick, so that several messages leave in one write; a broadcast is written at once. What the socket does not
+take waits in a buffer of the connection's own, bounded, until the socket is writable again, and all that
+comes later queues behind it: order per connection always holds.
 
 A connection ends in one of four ways: the peer closes (its close frame is answered, then the socket is
 closed); we close (close frame, then the peer's answer, its end of stream or the deadline); the peer breaks
@@ -24,11 +25,25 @@ from libc.string cimport memcpy, memmove
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close as close_fd
 
-from ext.frames cimport MAX_HEADER, Opcode, build, build_close, write_header
+from ext.frames cimport (
+    MAX_HEADER,
+    RSV1,
+    UTF8_ACCEPT,
+    Kind,
+    Opcode,
+    build,
+    build_close,
+    deflate,
+    inflate,
+    utf8_feed,
+    write_header,
+)
+from ext.memory cimport give_back, reserve
 from ext.parser cimport Verdict, forget, parse
-from ext.table cimport Flag, Pending, read_id
+from ext.table cimport WINDOW_SHIFT, Flag, Pending, read_id
 
 import os
+import zlib
 
 cdef extern from "sys/epoll.h" nogil:
     enum:
@@ -58,9 +73,10 @@ cdef extern from "sys/socket.h" nogil:
 cdef enum:
     READ_BUFFER = 65536
     EVENTS = 256                # sockets looked at in one call of epoll_wait
-    FIRST_QUEUE = 4096          # bytes of a connection's write buffer at first
+    FIRST_QUEUE = 512           # bytes of a connection's write buffer at first
     CLOSE_FRAME_ROOM = 256      # what a full queue still takes for the close frame
     TICK = 100                  # milliseconds between two calls of `tick`
+    FOREVER = 0x7FFFFFFFFFFFFFFF
     STALL = 1000                # a tick this late means that we were not running, not that the peers were silent
 
 # RFC 6455 §7.4.1: what is reported, never sent.
@@ -75,6 +91,23 @@ cdef inline int64_t monotonic_us() noexcept:
     return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
 
 
+cdef inline int kind_of(int flags) noexcept:
+    """The `Kind` of frames for a connection; those with a small window are sent uncompressed ones."""
+    cdef int kind = Kind.KIND_BINARY if flags & Flag.BINARY else 0
+    if flags & Flag.DEFLATE and flags >> WINDOW_SHIFT == 0:
+        kind |= Kind.KIND_DEFLATED
+    return kind
+
+
+cdef bytes join_frames(list messages, uint32_t joined, int kind):
+    """The frames of a kind of all messages on the `joined` channels, one behind the other."""
+    return b"".join([(<Message>message).frame(kind) for channel, message in messages if channel & joined])
+
+
+cdef bint is_utf8(bytes text) noexcept:
+    return utf8_feed(UTF8_ACCEPT, <const uint8_t*>PyBytes_AS_STRING(text), len(text)) == UTF8_ACCEPT
+
+
 cdef bint deliver(void* context, int opcode, uint8_t* payload, size_t size) noexcept:
     return (<Hub>context)._take(opcode, payload, size)
 
@@ -85,6 +118,7 @@ cdef class Hub:
     def __cinit__(
         self, handler, *, uint32_t capacity, size_t max_message, size_t max_queue, int64_t ping_interval,
         int64_t pong_timeout, int64_t auth_timeout, int64_t close_timeout, int64_t expiry_notice,
+        Py_ssize_t deflate_above, call_soon,
     ):
         self._epoll = -1
         self._now_us = monotonic_us()
@@ -92,6 +126,9 @@ cdef class Hub:
         self._woken_ms = 0
         self._reading = -1
         self._handler = handler
+        self._call_soon = call_soon
+        self._deflate_above = deflate_above
+        self._corked = <uint64_t*>reserve(capacity, sizeof(uint64_t))
         self.table = ConnectionTable(capacity)
         self._wheel = Wheel(capacity, self._ticked_ms, TICK)
         self._max_message = max_message
@@ -111,6 +148,7 @@ cdef class Hub:
     def __dealloc__(self):
         cdef uint32_t slot
         if self.table is not None:
+            give_back(self._corked, self.table.capacity, sizeof(uint64_t))
             for slot in range(self.table.used):
                 if self.table.flags[slot] & Flag.ALIVE:
                     close_fd(self.table.fd[slot])
@@ -133,11 +171,12 @@ cdef class Hub:
 
     # --- connections come -----------------------------------------------------------------------
 
-    def adopt(self, int fd, bint binary):
+    def adopt(self, int fd, bint binary, int window=0, bint echo=False):
         """Take over a connected, upgraded socket; the descriptor is the hub's from now on.
 
-        Returns the connection's handle, or None when the table is full (`fd` is closed then). The peer
-        has the auth timeout from now on until `bind`.
+        `window` is the logarithm of the compression window that was agreed to (9 to 15), 0 for none.
+        Whatever an `echo` connection sends is sent back. Returns the connection's handle, or None when
+        the table is full (`fd` is closed then). The peer has the auth timeout from now on until `bind`.
         """
         cdef epoll_event event
         cdef int64_t found = self.table.insert(fd)
@@ -149,6 +188,11 @@ cdef class Hub:
         slot = <uint32_t>found
         if binary:
             self.table.flags[slot] |= Flag.BINARY
+        if window:
+            self.table.flags[slot] |= Flag.DEFLATE | ((15 - window) << WINDOW_SHIFT)
+        if echo:
+            self.table.flags[slot] |= Flag.ECHO
+            self.table.expires_ms[slot] = FOREVER
         event.events = EPOLLIN
         event.data.u64 = self.table.handle(slot)
         if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
@@ -239,7 +283,7 @@ cdef class Hub:
         cdef int64_t other
         if flags & Flag.CLOSING:
             return table.since_ms[slot] + self._close_timeout
-        if not flags & Flag.BOUND:
+        if not flags & (Flag.BOUND | Flag.ECHO):
             return max(table.since_ms[slot], self._woken_ms) + self._auth_timeout
         if flags & Flag.PINGED:
             at = max(table.pinged_us[slot] // 1000, self._woken_ms) + self._pong_timeout
@@ -286,7 +330,7 @@ cdef class Hub:
         if flags & Flag.CLOSING:
             self._destroy(slot, table.code[slot])
             return
-        if not flags & Flag.BOUND:
+        if not flags & (Flag.BOUND | Flag.ECHO):
             self._counters.auth_timeouts += 1
             self._say_close(slot, 4502, build_close(4502, "not authenticated in time"), 0)
             return
@@ -324,6 +368,7 @@ cdef class Hub:
         cdef int count
         cdef int i
         cdef int64_t slot
+        self._corking = True
         count = epoll_wait(self._epoll, events, EVENTS, 0)
         self._now_us = monotonic_us()
         for i in range(count):
@@ -333,6 +378,7 @@ cdef class Hub:
                 slot = self.table.find(events[i].data.u64)
             if slot >= 0 and events[i].events & ~<uint32_t>EPOLLOUT:
                 self._read(<uint32_t>slot)
+        self.flush()
 
     cdef void _read(self, uint32_t slot) noexcept:
         cdef ConnectionTable table = self.table
@@ -349,7 +395,9 @@ cdef class Hub:
             return
         self._reading = slot
         self._doomed = False
-        verdict = parse(&table.partial[slot], self._buffer, size, self._max_message, deliver, <void*>self)
+        verdict = parse(
+            &table.partial[slot], self._buffer, size, self._max_message, table.flags[slot] & Flag.DEFLATE, deliver, <void*>self,
+        )
         self._reading = -1
         if self._doomed:
             self._destroy(slot, table.code[slot])
@@ -395,22 +443,66 @@ cdef class Hub:
             return True
         elif not flags & Flag.CLOSING:
             self._counters.messages_in += 1
-            if (opcode == Opcode.BINARY) != ((flags & Flag.BINARY) != 0):
-                self._say_close(slot, 1003, build_close(1003, "wrong kind of frame for the subprotocol"), Flag.DISCARD)
-                return True
+            self._take_message(slot, opcode, payload, size)
+        return self._doomed or (table.flags[slot] & Flag.DISCARD) != 0
+
+    cdef void _take_message(self, uint32_t slot, int opcode, uint8_t* payload, size_t size) noexcept:
+        cdef int flags = self.table.flags[slot]
+        cdef uint64_t handle = self.table.handle(slot)
+        cdef object message
+        if opcode & RSV1:
+            message = self._unpack(slot, opcode ^ RSV1, payload, size)
+            if message is None:
+                return
+        else:
+            message = PyBytes_FromStringAndSize(<char*>payload, size)
+        opcode &= ~RSV1
+        if flags & Flag.ECHO:
+            self._echo(slot, opcode, message)
+        elif (opcode == Opcode.BINARY) != ((flags & Flag.BINARY) != 0):
+            self._say_close(slot, 1003, build_close(1003, "wrong kind of frame for the subprotocol"), Flag.DISCARD)
+        else:
             try:
-                self._handler.on_message(handle, PyBytes_FromStringAndSize(<char*>payload, size))
+                self._handler.on_message(handle, message)
             except Exception as error:
                 self._failed(handle, error)
-        return self._doomed or (table.flags[slot] & Flag.DISCARD) != 0
+
+    cdef object _unpack(self, uint32_t slot, int opcode, uint8_t* payload, size_t size):
+        """The inflated message; None, and the connection closes, if it cannot be had."""
+        cdef int code
+        cdef str reason
+        try:
+            message = inflate(payload, size, self._max_message)
+        except zlib.error:
+            code, reason = 1007, "message cannot be inflated"
+        else:
+            if message is None:
+                code, reason = 1009, "message is too big"
+            elif opcode == Opcode.TEXT and not is_utf8(message):
+                code, reason = 1007, "text is not UTF-8"
+            else:
+                return message
+        self._counters.violations += 1
+        self._say_close(slot, code, build_close(code, reason), Flag.DISCARD)
+        return None
+
+    cdef void _echo(self, uint32_t slot, int opcode, object payload) noexcept:
+        cdef int flags = self.table.flags[slot]
+        cdef bytes packed
+        if flags & Flag.DEFLATE and 0 <= self._deflate_above < len(payload):
+            packed = deflate(payload, 15 - (flags >> WINDOW_SHIFT))
+            self._send_frame(slot, build(opcode | RSV1, packed))
+        else:
+            self._send_frame(slot, build(opcode, payload))
 
     # --- bytes go -------------------------------------------------------------------------------
 
     cdef bint _write(self, uint32_t slot, const uint8_t* data, size_t size, bint last) noexcept:
-        """Send bytes, or queue what the socket does not take; `last` is a close frame."""
+        """Send bytes, or queue what the socket does not take or what waits; `last` is a close frame."""
         cdef ssize_t sent = 0
         self._counters.frames_out += 1
-        if self.table.pending[slot] == NULL:
+        if self.table.pending[slot] == NULL and not self._corking:
+            self._counters.writes += 1
             sent = send(self.table.fd[slot], data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent == <ssize_t>size:
                 self._counters.bytes_out += size
@@ -446,7 +538,10 @@ cdef class Hub:
             if self.table.pending[slot] == NULL:
                 pending.start = 0
                 pending.end = 0
-                self._watch(slot, True)
+                if self._corking:
+                    self._cork(slot)
+                else:
+                    self._watch(slot, True)
             pending.capacity = <uint32_t>capacity
             self.table.pending[slot] = pending
         memcpy(pending.data + pending.end, data, size)
@@ -454,12 +549,40 @@ cdef class Hub:
         self.queued_bytes += size
         return True
 
+    cdef void _cork(self, uint32_t slot) noexcept:
+        """Let what is queued for the connection leave with `flush`."""
+        if self._corked_count == self.table.capacity:
+            self._watch(slot, True)
+            return
+        self.table.flags[slot] |= Flag.CORKED
+        self._corked[self._corked_count] = self.table.handle(slot)
+        self._corked_count += 1
+
+    def flush(self):
+        """The tick ends: send what waited for that, one write a connection."""
+        cdef uint32_t i
+        cdef int64_t found
+        cdef uint32_t slot
+        self._corking = False
+        self._flush_due = False
+        for i in range(self._corked_count):
+            found = self.table.find(self._corked[i])
+            if found < 0:
+                continue
+            slot = <uint32_t>found
+            self.table.flags[slot] &= ~Flag.CORKED
+            self._flush(slot)
+            if self.table.find(self._corked[i]) >= 0 and self.table.pending[slot] != NULL:
+                self._watch(slot, True)
+        self._corked_count = 0
+
     cdef void _flush(self, uint32_t slot) noexcept:
-        """The socket is writable: send what waits."""
+        """Send what waits, as far as the socket takes it."""
         cdef Pending* pending = self.table.pending[slot]
         cdef ssize_t sent
         if pending == NULL:
             return
+        self._counters.writes += 1
         sent = send(
             self.table.fd[slot], pending.data + pending.start, pending.end - pending.start,
             MSG_DONTWAIT | MSG_NOSIGNAL,
@@ -472,7 +595,8 @@ cdef class Hub:
         if pending.start == pending.end:
             free(pending)
             self.table.pending[slot] = NULL
-            self._watch(slot, False)
+            if self.table.flags[slot] & Flag.WATCHED:
+                self._watch(slot, False)
             self._flushed(slot)
 
     cdef void _flushed(self, uint32_t slot) noexcept:
@@ -485,48 +609,79 @@ cdef class Hub:
 
     cdef void _watch(self, uint32_t slot, bint writable) noexcept:
         cdef epoll_event event
+        if writable:
+            self.table.flags[slot] |= Flag.WATCHED
+        else:
+            self.table.flags[slot] &= ~Flag.WATCHED
         event.events = (EPOLLIN | EPOLLOUT) if writable else EPOLLIN
         event.data.u64 = self.table.handle(slot)
         epoll_ctl(self._epoll, EPOLL_CTL_MOD, self.table.fd[slot], &event)
 
-    cdef bint _send_to(self, uint32_t slot, bytes text, bytes binary) noexcept:
-        """Send the frame of the connection's own kind."""
-        cdef bytes frame = binary if self.table.flags[slot] & Flag.BINARY else text
+    cdef bint _send_frame(self, uint32_t slot, bytes frame) noexcept:
         return self._write(slot, <const uint8_t*>PyBytes_AS_STRING(frame), len(frame), False)
+
+    cdef void _cork_this_tick(self) noexcept:
+        """Let everything that is sent from now on wait for the end of the tick."""
+        if not self._corking:
+            self._corking = True
+            if not self._flush_due:
+                self._flush_due = True
+                self._call_soon(self.flush)
 
     def send(self, uint64_t handle, bytes payload):
         """Send a message of the connection's own kind; false if it is gone, closing or too slow."""
         cdef int64_t slot = self.table.find(handle)
-        cdef bytes frame
         if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
             return False
-        frame = build(Opcode.BINARY if self.table.flags[slot] & Flag.BINARY else Opcode.TEXT, payload)
-        return self._write(<uint32_t>slot, <const uint8_t*>PyBytes_AS_STRING(frame), len(frame), False)
+        opcode = Opcode.BINARY if self.table.flags[slot] & Flag.BINARY else Opcode.TEXT
+        self._cork_this_tick()
+        return self._send_frame(<uint32_t>slot, build(opcode, payload))
 
-    def broadcast(self, uint32_t channel, bytes text, bytes binary):
-        """Send a frame to everybody on `channel` (a bit); returns how many took it.
-
-        `text` and `binary` are whole frames of the same message, built once for all.
-        """
-        cdef ConnectionTable table = self.table
-        cdef uint32_t slot
-        cdef uint32_t reached = 0
-        for slot in range(table.used):
-            if table.channels[slot] & channel and table.flags[slot] & (Flag.ALIVE | Flag.CLOSING) == Flag.ALIVE:
-                reached += self._send_to(slot, text, binary)
-        return reached
-
-    def send_user(self, user, uint32_t channel, bytes text, bytes binary):
-        """Send a frame to a user's connections on `channel`; returns how many took it."""
+    def send_user(self, user, uint32_t channel, Message message):
+        """Send a message to a user's connections on `channel` (a bit); returns how many took it."""
         cdef ConnectionTable table = self.table
         cdef uint32_t link = table.first_of(read_id(user))
         cdef uint32_t slot
         cdef uint32_t reached = 0
+        self._cork_this_tick()
         while link:
             slot = link - 1
             link = table.next_of(slot)
             if table.channels[slot] & channel and not table.flags[slot] & Flag.CLOSING:
-                reached += self._send_to(slot, text, binary)
+                reached += self._send_frame(slot, message.frame(kind_of(table.flags[slot])))
+        return reached
+
+    def broadcast(self, list messages):
+        """Send every (channel, message) to everybody on the channel (a bit); returns how many got any.
+
+        They leave at once, all that a connection gets in one write.
+        """
+        cdef ConnectionTable table = self.table
+        cdef uint32_t slot
+        cdef uint32_t union = 0
+        cdef uint32_t reached = 0
+        cdef uint32_t joined
+        cdef uint64_t key
+        cdef uint64_t last_key = FOREVER
+        cdef bytes frame = b""
+        cdef dict frames = {}
+        cdef bint corking = self._corking
+        for channel, _ in messages:
+            union |= <uint32_t>channel
+        self._corking = False
+        for slot in range(table.used):
+            joined = table.channels[slot] & union
+            if joined == 0 or table.flags[slot] & (Flag.ALIVE | Flag.CLOSING) != Flag.ALIVE:
+                continue
+            key = (<uint64_t>joined << 2) | kind_of(table.flags[slot])
+            if key != last_key:
+                last_key = key
+                frame = frames.get(key)
+                if frame is None:
+                    frame = join_frames(messages, joined, kind_of(table.flags[slot]))
+                    frames[key] = frame
+            reached += self._send_frame(slot, frame)
+        self._corking = corking
         return reached
 
     # --- connections go -------------------------------------------------------------------------

@@ -10,9 +10,18 @@ Failed = Callable[[str], None]
 class Listener(WSListener):
     """Hands one upgraded connection from picows to the hub."""
 
-    def __init__(self, hub: Hub, binary: bool, token: str | None, opened: Opened, failed: Failed) -> None: ...
+    def __init__(
+        self,
+        hub: Hub,
+        binary: bool,
+        window: int,
+        echo: bool,
+        token: str | None,
+        opened: Opened,
+        failed: Failed,
+    ) -> None: ...
     @property
-    def binary(self) -> bool: ...
+    def echo(self) -> bool: ...
     @property
     def token(self) -> str | None: ...
     @property

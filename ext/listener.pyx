@@ -24,7 +24,7 @@ cdef class Listener(WSListener):
     """Hands one upgraded connection from picows to the hub.
 
     `opened(handle, listener)` is called once the hub owns the socket, `failed(reason)` when it
-    never came to that. `token` is what the client presented with the handshake, if anything.
+    never came to that. `binary`, `window` and `echo` are for `Hub.adopt`; `token` is what the client presented with the handshake, if anything.
     """
 
     cdef Hub _hub
@@ -33,13 +33,17 @@ cdef class Listener(WSListener):
     cdef object _loop
     cdef bint _early
     cdef int _rounds
-    cdef readonly bint binary
+    cdef bint _binary
+    cdef int _window
+    cdef readonly bint echo
     cdef readonly object token
     cdef readonly str address
 
-    def __init__(self, Hub hub, bint binary, token, opened, failed):
+    def __init__(self, Hub hub, bint binary, int window, bint echo, token, opened, failed):
         self._hub = hub
-        self.binary = binary
+        self._binary = binary
+        self._window = window
+        self.echo = echo
         self.token = token
         self._opened = opened
         self._failed = failed
@@ -79,7 +83,7 @@ cdef class Listener(WSListener):
             self._failed("descriptors")
             return
         underlying.abort()
-        handle = self._hub.adopt(fd, self.binary)
+        handle = self._hub.adopt(fd, self._binary, self._window, self.echo)
         if handle is None:
             self._failed("full")
             return

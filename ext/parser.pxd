@@ -14,13 +14,15 @@ cdef struct Partial:
     uint8_t opcode              # of the current frame
     uint8_t final
     uint8_t in_payload
+    uint8_t compressed          # the open message is
     uint8_t header_size
     uint8_t control_size
     uint8_t key[4]
     uint8_t header[14]
     uint8_t control[125]
 
-# Takes a whole message or control frame; a non-zero answer stops the parser.
+# Takes a whole message or control frame; a non-zero answer stops the parser. The opcode of a
+# compressed message carries RSV1; it is neither inflated nor checked to be UTF-8.
 ctypedef bint (*Sink)(void* context, int opcode, uint8_t* payload, size_t size) noexcept
 
 cdef struct Verdict:
@@ -28,6 +30,6 @@ cdef struct Verdict:
     const char* reason
 
 cdef Verdict parse(
-    Partial** partial, uint8_t* data, size_t size, size_t max_message, Sink sink, void* context
+    Partial** partial, uint8_t* data, size_t size, size_t max_message, bint deflate, Sink sink, void* context
 ) noexcept
 cdef void forget(Partial** partial) noexcept

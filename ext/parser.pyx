@@ -14,6 +14,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
 from ext.frames cimport (
+    RSV1,
     UTF8_ACCEPT,
     UTF8_REJECT,
     Opcode,
@@ -43,10 +44,14 @@ cdef void forget(Partial** partial) noexcept:
         partial[0] = NULL
 
 
-cdef Verdict check_first(uint8_t first, int message_opcode) noexcept:
-    """Judge a frame's first byte; `message_opcode` is that of the open message, or 0."""
+cdef Verdict check_first(uint8_t first, int message_opcode, bint deflate) noexcept:
+    """Judge a frame's first byte; `message_opcode` is that of the open message, or 0.
+
+    With `deflate` agreed, the first frame of a message may say that it is compressed.
+    """
     cdef int opcode = first & 0x0F
-    if first & 0x70:
+    cdef bint may_deflate = deflate and (opcode == Opcode.TEXT or opcode == Opcode.BINARY)
+    if first & (0x30 if may_deflate else 0x70):
         return refuse(1002, b"reserved bits are set")
     if opcode >= 8:
         if opcode > Opcode.PONG:
@@ -142,6 +147,7 @@ cdef Verdict begin_frame(Partial* state, size_t max_message) noexcept:
             return refuse(1009, b"message is too big")
         if state.opcode != Opcode.CONTINUATION:
             state.message_opcode = state.opcode
+            state.compressed = (state.header[0] & RSV1) != 0
             state.utf8 = UTF8_ACCEPT
     memcpy(state.key, state.header + state.header_size - 4, 4)
     state.remaining = length
@@ -164,9 +170,9 @@ cdef Verdict end_frame(Partial* state, Sink sink, void* context, bint* stop) noe
                 return verdict
         stop[0] = sink(context, state.opcode, state.control, state.control_size)
     elif state.final:
-        if state.message_opcode == Opcode.TEXT and state.utf8 != UTF8_ACCEPT:
+        if state.message_opcode == Opcode.TEXT and not state.compressed and state.utf8 != UTF8_ACCEPT:
             return refuse(1007, b"text is not UTF-8")
-        opcode = state.message_opcode
+        opcode = state.message_opcode | (RSV1 if state.compressed else 0)
         state.message_opcode = 0
         stop[0] = sink(context, opcode, state.message, state.message_size)
         free(state.message)
@@ -177,7 +183,8 @@ cdef Verdict end_frame(Partial* state, Sink sink, void* context, bint* stop) noe
 
 
 cdef size_t whole_frame(
-    uint8_t* data, size_t size, size_t max_message, Sink sink, void* context, Verdict* verdict, bint* stop
+    uint8_t* data, size_t size, size_t max_message, bint deflate, Sink sink, void* context,
+    Verdict* verdict, bint* stop,
 ) noexcept:
     """Parse one frame that is a whole message and lies whole in `data`, without keeping anything.
 
@@ -189,7 +196,7 @@ cdef size_t whole_frame(
     cdef uint8_t* payload
     if size < 6 or not data[0] & 0x80:
         return 0
-    verdict[0] = check_first(data[0], 0)
+    verdict[0] = check_first(data[0], 0, deflate)
     if verdict.code == 0:
         verdict[0] = check_second(data[0], data[1])
     if verdict.code:
@@ -208,7 +215,9 @@ cdef size_t whole_frame(
         return 0
     payload = data + header
     apply_mask(payload, length, payload - 4, 0)
-    if opcode == Opcode.TEXT:
+    if data[0] & RSV1:
+        opcode |= RSV1
+    elif opcode == Opcode.TEXT:
         if utf8_feed(UTF8_ACCEPT, payload, length) != UTF8_ACCEPT:
             verdict[0] = refuse(1007, b"text is not UTF-8")
             return 0
@@ -221,7 +230,7 @@ cdef size_t whole_frame(
 
 
 cdef Verdict parse(
-    Partial** partial, uint8_t* data, size_t size, size_t max_message, Sink sink, void* context
+    Partial** partial, uint8_t* data, size_t size, size_t max_message, bint deflate, Sink sink, void* context
 ) noexcept:
     """Parse `size` bytes of a client, changing them in place.
 
@@ -235,7 +244,7 @@ cdef Verdict parse(
     cdef size_t wanted
     while size and not stop:
         if partial[0] == NULL:
-            taken = whole_frame(data, size, max_message, sink, context, &verdict, &stop)
+            taken = whole_frame(data, size, max_message, deflate, sink, context, &verdict, &stop)
             if verdict.code:
                 return verdict
             if taken:
@@ -253,7 +262,7 @@ cdef Verdict parse(
             data += 1
             size -= 1
             if state.header_size == 1:
-                verdict = check_first(state.header[0], state.message_opcode)
+                verdict = check_first(state.header[0], state.message_opcode, deflate)
             elif state.header_size == 2:
                 verdict = check_second(state.header[0], state.header[1])
             if verdict.code:
@@ -271,7 +280,7 @@ cdef Verdict parse(
                     memcpy(state.control + state.control_size, data, wanted)
                     state.control_size += <uint8_t>wanted
                 else:
-                    if state.message_opcode == Opcode.TEXT:
+                    if state.message_opcode == Opcode.TEXT and not state.compressed:
                         state.utf8 = utf8_feed(state.utf8, data, wanted)
                         if state.utf8 == UTF8_REJECT:
                             return refuse(1007, b"text is not UTF-8")
@@ -304,11 +313,13 @@ cdef class Parser:
 
     cdef Partial* _partial
     cdef size_t _max_message
+    cdef bint _deflate
     cdef bint _ended
     cdef readonly object violation
 
-    def __init__(self, size_t max_message):
+    def __init__(self, size_t max_message, bint deflate=False):
         self._max_message = max_message
+        self._deflate = deflate
 
     def __dealloc__(self):
         forget(&self._partial)
@@ -326,7 +337,9 @@ cdef class Parser:
         cdef Verdict verdict
         if self._ended:
             return messages
-        verdict = parse(&self._partial, start, len(scratch), self._max_message, collect, <void*>messages)
+        verdict = parse(
+            &self._partial, start, len(scratch), self._max_message, self._deflate, collect, <void*>messages
+        )
         if verdict.code:
             self.violation = (verdict.code, verdict.reason.decode())
         self._ended = verdict.code != 0 or any(opcode == Opcode.CLOSE for opcode, _ in messages)

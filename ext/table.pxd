@@ -12,6 +12,14 @@ cdef enum Flag:
     NOTIFIED = 32       # it was told that its token expires
     PINGED = 64         # a ping is out, since pinged_us
     PARTED = 128        # the peer's close frame came and was answered
+    CORKED = 256        # what it is due waits for the end of the tick
+    WATCHED = 512       # what it is due waits until the socket is writable
+    DEFLATE = 1024      # compression was agreed to, with a window as below
+    ECHO = 2048         # whatever it sends comes back; it needs no authentication
+
+# Where the flags hold 15 minus the logarithm of the compression window.
+cdef enum:
+    WINDOW_SHIFT = 12
 
 # Bytes that wait for a socket that could not take them.
 cdef struct Pending:

@@ -18,12 +18,13 @@ log = get_logger("engine.bus")
 
 
 class Bus:
-    """Reads the global stream and the worker's own, and hands every event on, in order per stream.
+    """Reads the global stream and the worker's own, and hands all events of a read on together, in order per
+    stream.
 
     After a lost connection it goes on behind the last entry it has seen.
     """
 
-    def __init__(self, streams: StreamLog, worker: str, deliver: Callable[[Envelope], None]) -> None:
+    def __init__(self, streams: StreamLog, worker: str, deliver: Callable[[list[Envelope]], None]) -> None:
         self._streams = streams
         self._own = worker_stream(worker)
         self._deliver = deliver
@@ -57,20 +58,20 @@ class Bus:
                 continue
             self.connected = True
             backoff.reset()
-            for stream, entry_id, payload in entries:
+            envelopes = [envelope for entry in entries if (envelope := self._decode(entry[2]))]
+            for stream, entry_id, _ in entries:
                 self._positions[stream] = entry_id
-                self._take(payload)
+            self.received += len(envelopes)
+            self._deliver(envelopes)
 
     async def close(self) -> None:
         """Remove the worker's own stream; nobody reads it after this."""
         await self._streams.drop(self._own)
 
-    def _take(self, payload: bytes) -> None:
+    def _decode(self, payload: bytes) -> Envelope | None:
         try:
-            envelope = decode_envelope(payload)
+            return decode_envelope(payload)
         except (msgspec.MsgspecError, ValueError):
             self.unreadable += 1
             log.warning("unreadable event", bytes=len(payload))
-            return
-        self.received += 1
-        self._deliver(envelope)
+            return None

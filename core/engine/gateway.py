@@ -29,7 +29,7 @@ from core.errors import (
     Unauthenticated,
 )
 from core.logs import get_logger
-from ext import frames
+from ext.frames import Message
 from ext.hub import Hub
 from services.earnings import Earnings
 from services.events import Envelope
@@ -46,6 +46,8 @@ CHANNELS = {"me": ME, "network": NETWORK}
 EPOCH = "1"
 
 NOBODY = bytes(16)
+# Bytes of a message where everything is sent back.
+ECHO_MESSAGE = 16 * 1024 * 1024
 MAX_STRIKES = 10
 MAX_TASKS = 1000
 PRESENCE_TTL = 60.0
@@ -78,13 +80,15 @@ class Gateway:
         self.hub = Hub(
             self,
             capacity=ws.max_connections,
-            max_message=ws.max_message,
-            max_queue=ws.max_queue,
+            max_message=max(ws.max_message, ECHO_MESSAGE) if ws.echo else ws.max_message,
+            max_queue=max(ws.max_queue, 4 * ECHO_MESSAGE) if ws.echo else ws.max_queue,
             ping_interval=_ms(ws.ping_interval),
             pong_timeout=_ms(ws.pong_timeout),
             auth_timeout=_ms(ws.auth_timeout),
             close_timeout=_ms(ws.close_timeout),
             expiry_notice=_ms(ws.expiry_notice),
+            deflate_above=ws.compress_above,
+            call_soon=asyncio.get_running_loop().call_soon,
         )
         self.nodes = NodeConnections(config.network, clock, self.hub, record, self._send)
         self.residents = Residents(presence, worker_id, PRESENCE_TTL)
@@ -152,22 +156,25 @@ class Gateway:
 
     # --- the bus tells --------------------------------------------------------------------------
 
-    def on_event(self, envelope: Envelope) -> None:
-        """Pass an event on to the connections it is for."""
-        channel = CHANNELS.get(envelope.channel)
-        if channel is None:
-            return
-        event = m.Event(envelope.channel, envelope.offset, envelope.data)
-        text = frames.build(frames.TEXT, m.json_encode(event))
-        binary = frames.build(frames.BINARY, m.msgpack_encode(event))
-        if envelope.user is None:
-            self._network = envelope
-            self.hub.broadcast(channel, text, binary)
-        else:
-            self.hub.send_user(envelope.user.bytes, channel, text, binary)
+    def on_events(self, envelopes: list[Envelope]) -> None:
+        """Pass events on to the connections they are for, in order."""
+        broadcast: list[tuple[int, Message]] = []
+        for envelope in envelopes:
+            channel = CHANNELS.get(envelope.channel)
+            if channel is None:
+                continue
+            event = m.Event(envelope.channel, envelope.offset, envelope.data)
+            message = Message(event, m.json_encode, m.msgpack_encode, self._config.ws.compress_above)
+            if envelope.user is None:
+                self._network = envelope
+                broadcast.append((channel, message))
+                continue
+            self.hub.send_user(envelope.user.bytes, channel, message)
             for handle in self._joining:
                 if self._user(handle) == envelope.user:
                     self._joining[handle] = envelope
+        if broadcast:
+            self.hub.broadcast(broadcast)
 
     # --- authentication -------------------------------------------------------------------------
 

@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 from multidict import CIMultiDict
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its published types
 
 from core.config import Config
+from core.engine import deflate
 from core.logs import get_logger
 from core.messages import BEARER_PREFIX, JSON_SUBPROTOCOL, MSGPACK_SUBPROTOCOL
 from ext.listener import Listener
@@ -27,8 +29,20 @@ MAX_DISCARDED = 4 * 1024 * 1024
 
 log = get_logger("engine.handshake")
 
-# Makes the listener of an accepted connection from (binary, token).
-MakeListener = Callable[[bool, str | None], Listener]
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """What an upgrade request that is let in agreed to.
+
+    `window` is the logarithm of the compression window, 0 for no compression.
+    """
+
+    binary: bool = False
+    window: int = 0
+    echo: bool = False
+    token: str | None = None
+
+
+MakeListener = Callable[[Accepted], Listener]
 
 
 class Refused(Exception):
@@ -60,6 +74,8 @@ class Doorman:
         self._refusal = refusal
         self._ready = ready
         self._page_port = config.http.port
+        self._compresses = config.ws.compress_above >= 0
+        self._echoes = config.ws.echo
         self._origins = {origin.rstrip("/").lower() for origin in config.ws.allowed_origins}
         if not self._origins and config.http.public_url:
             url = urlsplit(config.http.public_url)
@@ -84,23 +100,36 @@ class Doorman:
             if not self._ready():
                 raise Refused(503, "not_ready", "The worker takes no new connections now.")
             return _plain("ready")
-        if path != b"/ws":
+        echo = self._echoes and path == b"/echo"
+        if path != b"/ws" and not echo:
             raise Refused(404, "not_found", "WebSockets live at /ws.")
         refused = self._refusal()
         if refused is not None:
             raise refused
         headers = request.headers
         self._check_upgrade(headers)
-        self._check_origin(headers)
+        agreed = deflate.agree(headers.getall(deflate.HEADER, [])) if self._compresses else None
+        answer = {deflate.HEADER: agreed.answer} if agreed else {}
+        window = agreed.window if agreed else 0
+        if echo:
+            accepted = Accepted(window=window, echo=True)
+        else:
+            self._check_origin(headers)
+            subprotocol, token = self._choose(headers)
+            answer["Sec-WebSocket-Protocol"] = subprotocol
+            accepted = Accepted(binary=subprotocol == MSGPACK_SUBPROTOCOL, window=window, token=token)
+        response = WSUpgradeResponse.create_101_response(answer)
+        return WSUpgradeResponseWithListener(response, self._make_listener(accepted))
+
+    def _choose(self, headers: "CIMultiDict[str]") -> tuple[str, str | None]:
+        """The subprotocol to speak, and the token that came with the request."""
         offered = [
             item.strip() for line in headers.getall("sec-websocket-protocol", []) for item in line.split(",")
         ]
         subprotocol = next((name for name in offered if name in SUBPROTOCOLS), None)
         if subprotocol is None:
             raise Refused(400, "subprotocol_required", f"Offer one of: {', '.join(SUBPROTOCOLS)}.")
-        response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": subprotocol})
-        listener = self._make_listener(subprotocol == MSGPACK_SUBPROTOCOL, _find_token(headers, offered))
-        return WSUpgradeResponseWithListener(response, listener)
+        return subprotocol, _find_token(headers, offered)
 
     def _check_upgrade(self, headers: "CIMultiDict[str]") -> None:
         for name in SINGLE_HEADERS:

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.config import Config
 from core.engine.bus import Bus
 from core.engine.gateway import Gateway
-from core.engine.handshake import Doorman, Handshake, Refused
+from core.engine.handshake import Accepted, Doorman, Handshake, Refused
 from core.engine.recorder import Recorder
 from core.errors import CloseCode, StartupError, StorageUnavailable
 from core.logs import get_logger
@@ -59,7 +59,7 @@ class Worker:
             record=self._recorder.add,
         )
         self._hub = self._gateway.hub
-        self._bus = Bus(streams, worker_id, self._gateway.on_event)
+        self._bus = Bus(streams, worker_id, self._gateway.on_events)
         self._doorman = Doorman(config, self._make_listener, self._refusal, self.ready)
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -207,11 +207,14 @@ class Worker:
         self.port = listening.getsockname()[1]
         return listening
 
-    def _make_listener(self, binary: bool, token: str | None) -> Listener:
-        return Listener(self._hub, binary, token, self._opened, self._lost)
+    def _make_listener(self, request: Accepted) -> Listener:
+        return Listener(
+            self._hub, request.binary, request.window, request.echo, request.token, self._opened, self._lost
+        )
 
     def _opened(self, handle: int, listener: Listener) -> None:
-        self._gateway.on_open(handle, listener.token, listener.address)
+        if not listener.echo:
+            self._gateway.on_open(handle, listener.token, listener.address)
 
     def _lost(self, reason: str) -> None:
         self._failed[reason] = self._failed.get(reason, 0) + 1

@@ -10,6 +10,7 @@ from reference.frames import client_frame
 from reference.parser import ReferenceParser
 
 from ext import frames
+from ext.frames import Message
 from ext.hub import Hub
 
 MAX_QUEUE = 64 * 1024
@@ -58,6 +59,8 @@ def _hub(**settings: int) -> tuple[Hub, Echo]:
         "auth_timeout": 60_000,
         "close_timeout": 60_000,
         "expiry_notice": 0,
+        "deflate_above": 100,
+        "call_soon": lambda flush: None,
         **settings,
     }
     handler.hub = Hub(handler, **values)
@@ -164,10 +167,13 @@ def test_a_slow_reader_gets_every_byte_in_order_or_is_let_go(steps):
         payload = bytes([number % 256]) * size
         if hub.send(handle, payload):
             sent.append(payload)
+        if number % 3 == 0:
+            hub.flush()
         assert hub.queued_bytes <= MAX_QUEUE + 256
         if reads:
             received += _drain(theirs)
             hub.poll()
+    hub.flush()
     while True:
         piece = _drain(theirs)
         hub.poll()
@@ -184,11 +190,12 @@ def test_a_slow_reader_gets_every_byte_in_order_or_is_let_go(steps):
 
 def test_a_broadcast_reaches_the_channel_in_everybodys_own_kind():
     hub, _ = _hub()
+    message = Message(b"", lambda _: b"text", lambda _: b"binary")
     text, binary = frames.build(frames.TEXT, b"text"), frames.build(frames.BINARY, b"binary")
     joined = [_join(hub, binary=binary_kind) for binary_kind in (True, False, True)]
     for handle, _ in joined[:2]:
         hub.subscribe(handle, CHANNEL)
-    assert hub.broadcast(CHANNEL, text, binary) == 2
+    assert hub.broadcast([(CHANNEL, message)]) == 2
     assert [_drain(theirs) for _, theirs in joined] == [binary, text, b""]
     for _, theirs in joined:
         theirs.close()
@@ -200,10 +207,12 @@ def test_a_users_frame_reaches_only_their_connections_on_the_channel():
     other, others = _join(hub)
     hub.bind(other, b"o" * 16, NOBODY, SESSION, hub.now_ms() + 10**9)
     frame = frames.build(frames.BINARY, b"news")
-    assert hub.send_user(USER, CHANNEL, frame, frame) == 0
+    message = Message(b"news", bytes, bytes)
+    assert hub.send_user(USER, CHANNEL, message) == 0
     hub.subscribe(handle, CHANNEL)
     hub.subscribe(other, CHANNEL)
-    assert hub.send_user(USER, CHANNEL, frame, frame) == 1
+    assert hub.send_user(USER, CHANNEL, message) == 1
+    hub.flush()
     assert (_drain(theirs), _drain(others)) == (frame, b"")
     theirs.close()
     others.close()
