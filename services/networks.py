@@ -113,7 +113,7 @@ class Networks:
             nodes_online=totals.nodes_online,
             nodes_total=totals.nodes_total,
             users_total=totals.users_total,
-            confirmed_seconds=totals.confirmed_ms // 1000,
+            confirmed_seconds=totals.confirmed_seconds,
         )
 
 

@@ -220,13 +220,16 @@ class UserTotals(Struct, frozen=True, kw_only=True):
 
 
 class NetworkTotals(Struct, frozen=True, kw_only=True):
-    """The whole network as of `revision`."""
+    """The whole network as of `revision`.
+
+    `confirmed_seconds` adds up each node's whole seconds: what people see of their nodes sums to it.
+    """
 
     revision: int
     nodes_online: int
     nodes_total: int
     users_total: int
-    confirmed_ms: int
+    confirmed_seconds: int
 
 
 class UptimeStore(Protocol):

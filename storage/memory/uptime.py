@@ -78,5 +78,5 @@ class MemoryUptime:
             nodes_online=sum(state.online for state in states),
             nodes_total=len(self._db.nodes),
             users_total=len(self._db.users),
-            confirmed_ms=sum(state.confirmed_ms for state in states),
+            confirmed_seconds=sum(state.confirmed_ms // 1000 for state in states),
         )

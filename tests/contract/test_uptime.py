@@ -76,7 +76,7 @@ async def test_at_first_nothing_is_known(scene: Scene) -> None:
     assert await scene.hours() == []
     network = await uptime.network()
     assert (network.nodes_online, network.nodes_total, network.users_total) == (0, 1, 1)
-    assert network.confirmed_ms == 0
+    assert network.confirmed_seconds == 0
 
 
 async def test_a_node_is_online_from_its_opening_to_its_close(scene: Scene) -> None:
@@ -188,7 +188,7 @@ async def test_records_of_unknown_nodes_are_ignored(scene: Scene) -> None:
         scene.confirmed(NOON, NOON + 5),
     )
     assert touched == {scene.user_id}
-    assert (await scene.stores.uptime.network()).confirmed_ms == 5
+    assert (await scene.node()).confirmed_ms == 5
 
 
 async def test_concurrent_calls_lose_nothing(scene: Scene) -> None:
@@ -316,3 +316,9 @@ async def test_confirmed_time_in_postgresql_is_that_of_the_model(
     shared_stores: Stores, batches: list[list[tuple[int, int]]]
 ) -> None:
     await check_against_model(shared_stores, batches)
+
+
+async def test_the_network_adds_up_the_seconds_that_owners_see(scene: Scene) -> None:
+    other = await scene.stores.add_node(scene.user_id)
+    await scene.observe(scene.confirmed(NOON, NOON + 1999), Confirmed(other, new_id(), NOON, NOON + 1999))
+    assert (await scene.stores.uptime.network()).confirmed_seconds == 2

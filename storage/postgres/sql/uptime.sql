@@ -84,8 +84,8 @@ WHERE user_id = $1 AND node_id = $2 AND confirmed_ms > 0
 ORDER BY hour
 
 -- name: network
-SELECT c.revision, n.nodes_online, n.nodes_total, n.confirmed_ms, (SELECT count(*) FROM account) AS users_total
+SELECT c.revision, n.nodes_online, n.nodes_total, n.confirmed_seconds, (SELECT count(*) FROM account) AS users_total
 FROM ingest_cursor c,
      (SELECT count(*) AS nodes_total, count(*) FILTER (WHERE online) AS nodes_online,
-             coalesce(sum(confirmed_ms), 0)::bigint AS confirmed_ms
+             coalesce(sum(confirmed_ms / 1000), 0)::bigint AS confirmed_seconds
       FROM node) n
