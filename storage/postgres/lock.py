@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from core.errors import StorageUnavailable
 from storage.postgres.errors import storage_errors
 from storage.postgres.pool import APPLICATION_NAME, hang_up
 from storage.postgres.queries import load
@@ -55,8 +56,9 @@ class PostgresLock:
         async with self._asking:
             if self._held:
                 try:
-                    await self._connection.fetchval(_SQL["alive"])
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    with storage_errors():
+                        await self._connection.fetchval(_SQL["alive"])
+                except StorageUnavailable:
                     self._drop()
             return self._held
 
