@@ -219,6 +219,23 @@ async def run_worker(config: Config, reload: Reload | None = None) -> None:
                 await worker.stop()
 
 
+async def run_echo(config: Config, reload: Reload | None = None) -> None:
+    """Run a server that sends everything back, at /echo, until it is told to stop."""
+    from core.engine.echo import EchoServer  # noqa: PLC0415 - only workers load the compiled parts
+
+    runtime = Runtime("echo", config, reload)
+    async with runtime.signals():
+        server = EchoServer(config)
+        runtime.measure(server.metrics)
+        async with runtime.admin(server.reasons):
+            await server.start()
+            try:
+                async with runtime.watched():
+                    await runtime.stop.wait()
+            finally:
+                server.stop()
+
+
 async def run_api(config: Config, reload: Reload | None = None) -> None:
     """Run the HTTP API until it is told to stop."""
     from core.http.app import create_app  # noqa: PLC0415 - only the API loads the framework

@@ -81,14 +81,22 @@ def up(
 @cli.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=_port, help="Port that all workers share.")
+@click.option("--echo", is_flag=True, help="Only send everything back, at /echo; needs no other server.")
 @_admin_port
 @_parent
 @click.pass_obj
 def worker(
-    settings: Settings, host: str | None, port: int | None, admin_port: int | None, parent: int | None
+    settings: Settings,
+    *,
+    host: str | None,
+    port: int | None,
+    echo: bool,
+    admin_port: int | None,
+    parent: int | None,
 ) -> None:
     """Run a WebSocket worker."""
-    _process("run_worker", settings, parent, ws__host=host, ws__port=port, admin__port=admin_port)
+    entry = "run_echo" if echo else "run_worker"
+    _process(entry, settings, parent, ws__host=host, ws__port=port, admin__port=admin_port)
 
 
 @cli.command()

@@ -125,13 +125,6 @@ class Ws(Struct, forbid_unknown_fields=True, kw_only=True):
             le=16 * 1024 * 1024,
         ),
     ] = 512
-    echo: Annotated[
-        bool,
-        Meta(
-            description="Serve `/echo`, which sends everything back, for conformance suites and benches. "
-            "Messages may then have 16 MiB."
-        ),
-    ] = False
     max_subscriptions: Annotated[
         int, Meta(description="Channels one connection may join.", ge=1, le=1024)
     ] = 32

@@ -46,8 +46,6 @@ CHANNELS = {"me": ME, "network": NETWORK}
 EPOCH = "1"
 
 NOBODY = bytes(16)
-# Bytes of a message where everything is sent back.
-ECHO_MESSAGE = 16 * 1024 * 1024
 MAX_STRIKES = 10
 MAX_TASKS = 1000
 PRESENCE_TTL = 60.0
@@ -80,8 +78,8 @@ class Gateway:
         self.hub = Hub(
             self,
             capacity=ws.max_connections,
-            max_message=max(ws.max_message, ECHO_MESSAGE) if ws.echo else ws.max_message,
-            max_queue=max(ws.max_queue, 4 * ECHO_MESSAGE) if ws.echo else ws.max_queue,
+            max_message=ws.max_message,
+            max_queue=ws.max_queue,
             ping_interval=_ms(ws.ping_interval),
             pong_timeout=_ms(ws.pong_timeout),
             auth_timeout=_ms(ws.auth_timeout),

@@ -60,7 +60,7 @@ class Doorman:
     """Judges upgrade requests; picows calls it for each.
 
     `refusal` tells why nobody can be let in right now, or None; `ready` whether the worker wants new
-    connections from a load balancer.
+    connections from a load balancer. With `echo` the one address is /echo, for whoever comes.
     """
 
     def __init__(
@@ -69,13 +69,16 @@ class Doorman:
         make_listener: MakeListener,
         refusal: Callable[[], Refused | None],
         ready: Callable[[], bool],
+        *,
+        echo: bool = False,
     ) -> None:
         self._make_listener = make_listener
         self._refusal = refusal
         self._ready = ready
         self._page_port = config.http.port
         self._compresses = config.ws.compress_above >= 0
-        self._echoes = config.ws.echo
+        self._echo = echo
+        self._path = b"/echo" if echo else b"/ws"
         self._origins = {origin.rstrip("/").lower() for origin in config.ws.allowed_origins}
         if not self._origins and config.http.public_url:
             url = urlsplit(config.http.public_url)
@@ -100,9 +103,8 @@ class Doorman:
             if not self._ready():
                 raise Refused(503, "not_ready", "The worker takes no new connections now.")
             return _plain("ready")
-        echo = self._echoes and path == b"/echo"
-        if path != b"/ws" and not echo:
-            raise Refused(404, "not_found", "WebSockets live at /ws.")
+        if path != self._path:
+            raise Refused(404, "not_found", f"WebSockets live at {self._path.decode()}.")
         refused = self._refusal()
         if refused is not None:
             raise refused
@@ -111,7 +113,7 @@ class Doorman:
         agreed = deflate.agree(headers.getall(deflate.HEADER, [])) if self._compresses else None
         answer = {deflate.HEADER: agreed.answer} if agreed else {}
         window = agreed.window if agreed else 0
-        if echo:
+        if self._echo:
             accepted = Accepted(window=window, echo=True)
         else:
             self._check_origin(headers)

@@ -6,6 +6,8 @@ import zlib
 import pytest
 from support.websocket import Socket, client_frame
 
+from core.config import load
+from core.engine.echo import EchoServer
 from core.messages import MSGPACK_SUBPROTOCOL
 from ext import frames
 from ext.frames import deflate_payload, inflate_payload
@@ -125,12 +127,15 @@ class TestEcho:
     """The raw echo mode."""
 
     @pytest.fixture
-    async def engine(self, make_engine):
-        return await make_engine(**{"ws.echo": True, "ws.compress_above": 0})
+    async def engine(self):
+        server = EchoServer(load(environ={}, flags={"ws.port": 0, "ws.compress_above": 0}))
+        await server.start()
+        yield server
+        await Socket.leave_all()
+        server.stop()
 
-    async def test_it_is_off_unless_asked_for(self, make_engine):
-        engine = await make_engine()
-        assert (await Socket.open(engine.port, path="/echo")).status == 404
+    async def test_it_serves_nothing_else(self, engine):
+        assert (await Socket.open(engine.port)).status == 404
 
     async def test_everything_comes_back_without_authentication(self, engine):
         socket = await Socket.open(engine.port, path="/echo", subprotocols=None)
@@ -141,7 +146,7 @@ class TestEcho:
         ):
             socket.send_frame(opcode, payload)
             assert await socket.frame() == (opcode, payload)
-        assert engine.metric("connections_open") == 1
+        assert engine.metrics()["connections_open"] == 1
 
     async def test_sixteen_mebibytes_in_fragments_come_back(self, engine):
         socket = await Socket.open(engine.port, path="/echo", subprotocols=None)

@@ -1,0 +1,83 @@
+"""The raw echo mode: everything comes back, for conformance suites and benches."""
+
+import asyncio
+
+from core.config import Config
+from core.engine.front import Front
+from core.logs import get_logger
+from core.metrics import Metrics
+from ext.hub import Hub
+from ext.listener import Listener
+
+MAX_MESSAGE = 16 * 1024 * 1024
+# What may wait for one reader: a few messages of the largest size.
+MAX_QUEUE = 4 * MAX_MESSAGE
+
+log = get_logger("engine.echo")
+
+
+class EchoServer:
+    """Serves /echo with the engine's own sockets, parser and frames; needs no other server."""
+
+    def __init__(self, config: Config) -> None:
+        ws = config.ws
+        self._hub = Hub(
+            self,
+            capacity=ws.max_connections,
+            max_message=MAX_MESSAGE,
+            max_queue=MAX_QUEUE,
+            ping_interval=round(ws.ping_interval * 1000),
+            pong_timeout=round(ws.pong_timeout * 1000),
+            auth_timeout=round(ws.auth_timeout * 1000),
+            close_timeout=round(ws.close_timeout * 1000),
+            expiry_notice=0,
+            deflate_above=min(ws.compress_above, 0),
+            call_soon=asyncio.get_running_loop().call_soon,
+        )
+        self._front = Front(config, self._hub, self._opened, self.ready, echo=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._front.port
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._front.start()
+
+    def stop(self) -> None:
+        """Drop everybody."""
+        self._front.stop()
+
+    def ready(self) -> bool:
+        """Whether new connections are welcome."""
+        return self._front.accepting
+
+    def reasons(self) -> list[str]:
+        """Why it is not ready; empty if it is."""
+        return [] if self._front.accepting else ["not listening"]
+
+    def metrics(self) -> Metrics:
+        """What happened at the sockets."""
+        return self._front.metrics()
+
+    def _opened(self, handle: int, listener: Listener) -> None:
+        """The hub does the rest."""
+
+    # The hub keeps messages of echo connections to itself; what is left for its handler:
+
+    def on_message(self, handle: int, payload: bytes) -> None:
+        """Not called: every connection is an echo."""
+
+    def on_closed(self, handle: int, code: int) -> None:
+        """Nothing is kept of a connection."""
+
+    def on_alarm(self, handle: int) -> None:
+        """Not called: nobody sets one."""
+
+    def on_expiring(self, handle: int) -> None:
+        """Not called: there are no tokens."""
+
+    def on_failure(self, handle: int, error: Exception) -> None:
+        """A bug: the connection ends, the server goes on."""
+        log.error("connection failed", handle=handle, exc_info=error)

@@ -1,0 +1,137 @@
+"""A worker's listening socket and the life of its hub: accepting, polling, ticking."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from core.config import Config
+from core.engine.handshake import Accepted, Doorman, Handshake, Refused
+from core.errors import StartupError
+from core.logs import get_logger
+from core.metrics import Metrics
+from ext.hub import Hub
+from ext.listener import Listener
+
+TICK = 0.1
+
+log = get_logger("engine.front")
+
+
+class Front:
+    """Lets connections in on a port that several processes may share (SO_REUSEPORT), and drives `hub`.
+
+    `opened(handle, listener)` is told of each; `ready` says whether a load balancer should send more.
+    With `echo` the hub sends everything back, at /echo, without authentication.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        hub: Hub,
+        opened: Callable[[int, Listener], None],
+        ready: Callable[[], bool],
+        *,
+        echo: bool = False,
+    ) -> None:
+        self._ws = config.ws
+        self._hub = hub
+        self._opened = opened
+        self._doorman = Doorman(config, self._make_listener, self._refusal, ready, echo=echo)
+        self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._lag = 0.0
+        self._lost: dict[str, int] = {}
+        self._closed = False
+        self._listening = self._bind()
+        self.port: int = self._listening.getsockname()[1]
+
+    @property
+    def accepting(self) -> bool:
+        """Whether new connections are let in."""
+        return self._server is not None and not self._closed
+
+    async def start(self) -> None:
+        """Listen, and look after the hub."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._hub.fileno(), self._hub.poll)
+        self._tick(loop.time())
+        self._server = await loop.create_server(
+            lambda: Handshake(self._doorman, self._ws.handshake_timeout),
+            sock=self._listening,
+            backlog=self._ws.backlog,
+        )
+        log.info("listening", host=self._ws.host, port=self.port)
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._closed = True
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._listening.close()
+
+    def stop(self) -> None:
+        """Drop every connection and leave the loop."""
+        self.close()
+        self._hub.abort_all()
+        if self._timer is not None:
+            self._timer.cancel()
+            asyncio.get_running_loop().remove_reader(self._hub.fileno())
+
+    def metrics(self) -> Metrics:
+        """What happened at the sockets so far and how they stand."""
+        metrics: Metrics = {
+            "connections_open": len(self._hub),
+            "queued_bytes": self._hub.queued_bytes,
+            "loop_lag_seconds": round(self._lag, 4),
+        }
+        metrics |= {f"{name}_total": count for name, count in self._hub.counters().items()}
+        metrics |= {f"handshake_{code}_total": count for code, count in self._doorman.refused.items()}
+        metrics |= {f"handshake_{why}_total": count for why, count in self._lost.items()}
+        return metrics
+
+    def _bind(self) -> socket.socket:
+        host, port = self._ws.host, self._ws.port
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            listening = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise StartupError(f"cannot listen on {host}: {error.strerror}") from error
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listening.setblocking(False)
+            listening.bind((host, port))
+        except OSError as error:
+            listening.close()
+            raise StartupError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        return listening
+
+    def _make_listener(self, request: Accepted) -> Listener:
+        return Listener(
+            self._hub,
+            request.binary,
+            request.window,
+            request.echo,
+            request.token,
+            self._opened,
+            self._count_lost,
+        )
+
+    def _count_lost(self, reason: str) -> None:
+        self._lost[reason] = self._lost.get(reason, 0) + 1
+
+    def _refusal(self) -> Refused | None:
+        if self._closed:
+            return Refused(503, "draining", "This worker is going away.", Retry_After="1")
+        if len(self._hub) >= self._ws.max_connections:
+            return Refused(503, "full", "This worker is full.", Retry_After="5")
+        return None
+
+    def _tick(self, due: float) -> None:
+        """Let the hub look at its deadlines, ten times a second."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._lag = max(0.0, now - due)
+        self._timer = loop.call_later(TICK, self._tick, now + TICK)
+        self._hub.tick()
