@@ -77,7 +77,7 @@ cdef enum:
     CLOSE_FRAME_ROOM = 256      # what a full queue still takes for the close frame
     TICK = 100                  # milliseconds between two calls of `tick`
     FOREVER = 0x7FFFFFFFFFFFFFFF
-    STALL = 1000                # a tick this late means that we were not running, not that the peers were silent
+    STALL = 1000                # a tick this late: we were not running, the peers were not silent
 
 # RFC 6455 §7.4.1: what is reported, never sent.
 cdef enum:
@@ -415,7 +415,6 @@ cdef class Hub:
         cdef ConnectionTable table = self.table
         cdef uint32_t slot = <uint32_t>self._reading
         cdef int flags = table.flags[slot]
-        cdef uint64_t handle = table.handle(slot)
         cdef int64_t sent_us
         cdef uint8_t pong[MAX_HEADER + 125]
         cdef size_t header
@@ -460,7 +459,8 @@ cdef class Hub:
         if flags & Flag.ECHO:
             self._echo(slot, opcode, message)
         elif (opcode == Opcode.BINARY) != ((flags & Flag.BINARY) != 0):
-            self._say_close(slot, 1003, build_close(1003, "wrong kind of frame for the subprotocol"), Flag.DISCARD)
+            frame = build_close(1003, "wrong kind of frame for the subprotocol")
+            self._say_close(slot, 1003, frame, Flag.DISCARD)
         else:
             try:
                 self._handler.on_message(handle, message)

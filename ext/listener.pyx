@@ -23,8 +23,9 @@ cdef enum:
 cdef class Listener(WSListener):
     """Hands one upgraded connection from picows to the hub.
 
-    `opened(handle, listener)` is called once the hub owns the socket, `failed(reason)` when it
-    never came to that. `binary`, `window` and `echo` are for `Hub.adopt`; `token` is what the client presented with the handshake, if anything.
+    `binary`, `window` and `echo` are for `Hub.adopt`; `token` is what the client presented with the
+    handshake, if anything. `opened(handle, listener)` is called once the hub owns the socket,
+    `failed(reason)` when it never came to that.
     """
 
     cdef Hub _hub

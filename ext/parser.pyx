@@ -9,7 +9,7 @@ frames' size and finality, the order of fragments, a limit on the *message*, UTF
 reasons while they arrive, close codes.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 

@@ -126,7 +126,9 @@ cdef class ConnectionTable:
         return (<uint64_t>self.generation[slot] << 32) | slot
 
     cdef uint32_t _bucket(self, Id user) noexcept:
-        cdef uint64_t mixed = (user.high ^ (user.low * <uint64_t>0x9E3779B97F4A7C15)) * <uint64_t>0xD6E8FEB86659FD93
+        # Odd constants, so that every bit of both words counts.
+        cdef uint64_t mixed = user.low * <uint64_t>0x9E3779B97F4A7C15
+        mixed = (mixed ^ user.high) * <uint64_t>0xD6E8FEB86659FD93
         return <uint32_t>(mixed >> 32) & (self.buckets - 1)
 
     cdef void _unlink(self, uint32_t slot) noexcept:
