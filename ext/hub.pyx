@@ -396,7 +396,8 @@ cdef class Hub:
         self._reading = slot
         self._doomed = False
         verdict = parse(
-            &table.partial[slot], self._buffer, size, self._max_message, table.flags[slot] & Flag.DEFLATE, deliver, <void*>self,
+            &table.partial[slot], self._buffer, size, self._max_message,
+            table.flags[slot] & Flag.DEFLATE, deliver, <void*>self,
         )
         self._reading = -1
         if self._doomed:

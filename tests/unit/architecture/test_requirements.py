@@ -1,7 +1,11 @@
 """The declared requirements and the lock files agree."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
 LOCKS = ("runtime", "dev")
+PACKAGES = ("core", "ext", "services", "storage")
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
@@ -68,3 +73,36 @@ def test_picows_is_pinned_exactly_and_equally_for_building_and_running() -> None
     building = pin(project()["build-system"]["requires"])
     assert building == pin(project()["project"]["dependencies"])
     assert [str(Requirement(text).specifier)[:2] for text in building] == ["=="]
+
+
+def imported(folders: Iterable[str]) -> set[str]:
+    """The top-level names of everything that Python sources below `folders` import."""
+    names: set[str] = set()
+    for folder in folders:
+        for path in ROOT.glob(f"{folder}/**/*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    names.add((node.module or "").partition(".")[0])
+    return names - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(
+    ("folders", "groups"), [(PACKAGES, []), ((*PACKAGES, "tests", "scripts"), ["test", "build"])]
+)
+def test_what_is_imported_is_declared(folders: Iterable[str], groups: list[str]) -> None:
+    """Not only installed because something else happens to need it."""
+    declared = {canonicalize_name(Requirement(text).name) for text in project()["project"]["dependencies"]}
+    for name in groups:
+        declared |= {canonicalize_name(requirement.name) for requirement in group(name)}
+    owners = packages_distributions()
+    undeclared = {
+        name
+        for name in imported(folders)
+        # What no distribution owns is a module of ours: a package, a test helper, a script.
+        if name in owners
+        and name not in PACKAGES
+        and declared.isdisjoint(canonicalize_name(owner) for owner in owners[name])
+    }
+    assert undeclared == set()
