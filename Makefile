@@ -1,0 +1,66 @@
+# The commands of this repository; `make` alone lists them.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help up test lint format docs reference web web-check bench lock dist clean runtime dev
+
+BIN := .venv/bin
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+# DEMO, HTTP_PORT and WS_PORT reach the shell by the environment, so that no value needs quoting.
+up: export DEMO := $(DEMO)
+up: export HTTP_PORT := $(HTTP_PORT)
+up: export WS_PORT := $(WS_PORT)
+up: runtime ## start the whole system (DEMO=n HTTP_PORT=n WS_PORT=n PULSEBOARD_DATA=folder)
+	@exec $(BIN)/pulseboard up \
+	  $${DEMO:+--demo "$$DEMO"} $${HTTP_PORT:+--http-port "$$HTTP_PORT"} $${WS_PORT:+--ws-port "$$WS_PORT"}
+
+test: dev ## run the whole suite (ARGS="-k word" passes options to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: dev ## check style, types, layers and generated pages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy scripts
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/config_reference.py --check
+	$(BIN)/python scripts/protocol_reference.py --check
+
+format: dev ## rewrite the sources in the common style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+reference: dev ## write the generated pages and the default configuration file
+	$(BIN)/python scripts/config_reference.py
+	$(BIN)/python scripts/protocol_reference.py
+
+docs: dev ## build the documentation into site/
+	$(BIN)/zensical build --clean --strict
+
+web: dev ## build the page into core/http/static/
+	@scripts/web build
+
+web-check: dev ## build the page elsewhere and compare it with the committed one
+	@scripts/web check
+
+bench: dev ## measure beside other servers (ARGS="--size short" for a first look)
+	@$(BIN)/python -m bench.run $(ARGS)
+
+lock: ## write requirements/*.lock anew (ARGS=--upgrade for the newest versions)
+	@scripts/lock $(ARGS)
+
+dist: dev ## build the sdist, and the wheel from it, into dist/
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove what was built, but not .venv
+	rm -rf build dist site *.egg-info ext/*.c ext/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+runtime:
+	@scripts/bootstrap runtime
+
+dev:
+	@scripts/bootstrap dev
