@@ -47,9 +47,6 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                user=account.user,
-                group=account.group,
-                extra_groups=None if account.user is None else (),
                 umask=0o077,
                 start_new_session=True,
             )

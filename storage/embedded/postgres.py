@@ -144,8 +144,8 @@ class EmbeddedPostgres:
         self._folder.write("initial-password", password)
         password_file = self._folder.path / "initial-password"
         try:
-            if account.user is not None:
-                os.chown(password_file, account.user, -1)
+            if account.owner is not None:
+                os.chown(password_file, account.owner, -1)
             await run(
                 (
                     str(programs / "initdb"),
