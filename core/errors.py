@@ -4,7 +4,7 @@
 
     PulseboardError
     ├── ConfigError          the configuration is wrong: which file, key and why
-    ├── StartupError         the machine refuses: a port in use, a server out of reach, a folder without rights
+    ├── StartupError         the machine refuses: a port in use, a server away, a folder without rights
     ├── StorageUnavailable   PostgreSQL or Redis did not answer; the same call may succeed later
     └── Refusal              the caller's fault: a stable code, an HTTP status and one sentence
         ├── InvalidInput          400  what was sent cannot be read or breaks a rule

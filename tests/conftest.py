@@ -1,9 +1,11 @@
 """Real servers for whoever asks for them."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+import structlog
 from support.servers import FAST_SETTINGS, Databases
 
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -50,3 +52,16 @@ async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
 def redis_prefix() -> str:
     """A prefix for the keys of this test only."""
     return f"test-{uuid4().hex}"
+
+
+@pytest.fixture
+def own_log_settings() -> Iterator[None]:
+    """Lets a test call `core.logs.configure`; the others never notice."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    saved = structlog.get_config()
+    yield
+    structlog.contextvars.clear_contextvars()
+    structlog.configure(**saved)
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -130,6 +130,7 @@ class Gateway:
     def on_closed(self, handle: int, code: int) -> None:
         """Forget the connection."""
         self.closed_by_code[code] = self.closed_by_code.get(code, 0) + 1
+        log.debug("connection closed", connection=self._connection(handle), code=code)
         self._addresses.pop(handle, None)
         self._strikes.pop(handle, None)
         self.nodes.closed(handle, code)
@@ -150,7 +151,7 @@ class Gateway:
 
     def on_failure(self, handle: int, error: Exception) -> None:
         """A bug: the connection ends, the worker goes on."""
-        log.error("connection failed", handle=handle, exc_info=error)
+        log.error("connection failed", connection=self._connection(handle), exc_info=error)
 
     # --- the bus tells --------------------------------------------------------------------------
 
@@ -192,6 +193,13 @@ class Gateway:
         else:
             session_id = new_id()
             self.hub.bind(handle, principal.user_id.bytes, node, session_id.bytes, expires_ms)
+            log.debug(
+                "connection opened",
+                connection=str(session_id),
+                user=str(principal.user_id),
+                node=str(principal.node_id) if principal.node_id else None,
+                address=address,
+            )
         if session_id is None:
             return
         limits = m.Limits(self._config.ws.max_message, self._config.ws.max_subscriptions)
@@ -211,6 +219,11 @@ class Gateway:
             return None
         self.hub.renew(handle, expires_ms)
         return UUID(bytes=identity[2])
+
+    def _connection(self, handle: int) -> str:
+        """The connection's id in logs: its session, or its place in the table before it has one."""
+        identity = self.hub.table.identity(handle)
+        return str(UUID(bytes=identity[2])) if identity else f"#{handle & 0xFFFFFFFF}"
 
     def _user(self, handle: int) -> UUID | None:
         identity = self.hub.table.identity(handle)

@@ -56,7 +56,7 @@ class RedisStreams:
             )
             if found or left <= 0:
                 return [
-                    (_text(stream)[len(self._prefix) :], _text(entry), fields[_FIELD])
+                    (_text(stream)[len(self._prefix) :], _text(entry), fields.get(_FIELD, b""))
                     for stream, entries in found
                     for entry, fields in entries
                 ]

@@ -1,11 +1,14 @@
 """Authentication, channels and calls over a real socket."""
 
+import io
+import json
 from datetime import datetime, timedelta
 
 import pytest
 from support.waiting import eventually
 from support.websocket import Socket
 
+from core import logs
 from core.errors import CloseCode
 from core.messages import BEARER_PREFIX, JSON_SUBPROTOCOL, MSGPACK_SUBPROTOCOL
 from ext import frames
@@ -258,3 +261,22 @@ async def test_a_store_that_is_away_is_said_and_survived(engine, monkeypatch):
     monkeypatch.setattr(engine.house.uptime, "totals", totals)
     socket.send({"type": "subscribe", "channel": "me"})
     await socket.receive("snapshot")
+
+
+@pytest.mark.usefixtures("own_log_settings")
+async def test_a_connection_can_be_followed_through_the_log_by_its_session(engine):
+    out = io.StringIO()
+    logs.configure("debug", "json", out)
+    user, token = await engine.person()
+    socket, welcome = await engine.join(token=token)
+    await socket.leave()
+
+    async def gone() -> bool:
+        return engine.metric("connections_open") == 0
+
+    await eventually(gone)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    mine = {line["event"]: line for line in lines if line.get("connection") == welcome["session"]}
+    assert mine["connection opened"]["user"] == str(user.user_id)
+    assert mine["connection closed"]["code"] == 1006
+    assert token not in json.dumps(lines)

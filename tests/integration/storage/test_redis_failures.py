@@ -165,3 +165,11 @@ async def test_what_nobody_announces_any_more_leaves_no_key_behind(client: Redis
         return await client.dbsize() == 0
 
     await eventually(empty)
+
+
+async def test_an_entry_that_is_not_ours_comes_as_an_empty_one(client: Redis) -> None:
+    streams = RedisStreams(client, "x")
+    await client.xadd("x:log", {"foreign": "entry"})
+    await streams.append("log", b"ours")
+    entries = await streams.read({"log": "0-0"}, 10, 0)
+    assert [payload for _, _, payload in entries] == [b"", b"ours"]

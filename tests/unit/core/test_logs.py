@@ -1,10 +1,7 @@
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from core.logs import configure, get_logger
 
@@ -12,16 +9,7 @@ from core.logs import configure, get_logger
 EARLY = get_logger("early")
 
 
-@pytest.fixture(autouse=True)
-def untouched_afterwards() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    saved = structlog.get_config()
-    yield
-    structlog.contextvars.clear_contextvars()
-    structlog.configure(**saved)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("own_log_settings")
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
