@@ -4,6 +4,8 @@ from picows import WSListener
 
 from ext.hub import Hub
 
+NO_DESCRIPTOR: str
+
 Opened = Callable[[int, Listener], None]
 Failed = Callable[[str], None]
 

@@ -15,6 +15,9 @@ from ext.hub cimport Hub
 import asyncio
 import fcntl
 
+# The reason of a hand-over that failed because the process has no descriptor left.
+NO_DESCRIPTOR = "descriptors"
+
 cdef enum:
     # Loop rounds to wait for the answer to leave; the socket of a living client takes it at once.
     PATIENCE = 50
@@ -81,7 +84,7 @@ cdef class Listener(WSListener):
             fd = fcntl.fcntl(transport._socket, fcntl.F_DUPFD_CLOEXEC, 0)
         except OSError:
             underlying.abort()
-            self._failed("descriptors")
+            self._failed(NO_DESCRIPTOR)
             return
         underlying.abort()
         handle = self._hub.adopt(fd, self._binary, self._window, self.echo)

@@ -3,12 +3,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 
 # What is kept of a connection between two reads, only while a frame or a message is unfinished.
+# Small, because whoever sends one byte can have one. Messages are below 4 GiB.
 cdef struct Partial:
-    uint64_t remaining          # bytes of the current frame's payload still to come
-    uint64_t received           # bytes of it already here, for the mask's phase
     uint8_t* message            # the message so far, unmasked
-    size_t message_size
-    size_t message_capacity
+    uint8_t* control            # 125 bytes, while a control frame is unfinished
+    uint32_t message_size
+    uint32_t message_capacity
+    uint32_t remaining          # bytes of the current frame's payload still to come
+    uint32_t received           # bytes of it already here, for the mask's phase
     uint32_t utf8
     uint8_t message_opcode      # 0 while no data message is open
     uint8_t opcode              # of the current frame
@@ -19,7 +21,6 @@ cdef struct Partial:
     uint8_t control_size
     uint8_t key[4]
     uint8_t header[14]
-    uint8_t control[125]
 
 # Takes a whole message or control frame; a non-zero answer stops the parser. The opcode of a
 # compressed message carries RSV1; it is neither inflated nor checked to be UTF-8.

@@ -10,7 +10,7 @@ reasons while they arrive, close codes.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
 from ext.frames cimport (
@@ -24,7 +24,11 @@ from ext.frames cimport (
 )
 
 cdef enum:
-    FIRST_CAPACITY = 512  # bytes of a message buffer at first
+    MAX_CONTROL = 125
+    FIRST_CAPACITY = 128  # bytes of a message buffer at first
+
+# Twice this still fits the sizes of a `Partial`.
+cdef size_t MAX_MESSAGE = 1 << 30
 
 cdef Verdict OK = Verdict(0, NULL)
 
@@ -40,6 +44,7 @@ cdef void forget(Partial** partial) noexcept:
     """Free what is kept of an unfinished frame or message."""
     if partial[0] != NULL:
         free(partial[0].message)
+        free(partial[0].control)
         free(partial[0])
         partial[0] = NULL
 
@@ -114,10 +119,10 @@ cdef Verdict check_close(const uint8_t* payload, size_t size) noexcept:
     return OK
 
 
-cdef bint append(Partial* state, const uint8_t* data, size_t size) noexcept:
+cdef bint append(Partial* state, const uint8_t* data, uint32_t size) noexcept:
     """Add bytes to the message; false when memory runs out."""
-    cdef size_t needed = state.message_size + size
-    cdef size_t capacity = state.message_capacity
+    cdef uint32_t needed = state.message_size + size
+    cdef uint32_t capacity = state.message_capacity
     cdef uint8_t* grown
     if needed > capacity:
         if capacity == 0:
@@ -149,8 +154,12 @@ cdef Verdict begin_frame(Partial* state, size_t max_message) noexcept:
             state.message_opcode = state.opcode
             state.compressed = (state.header[0] & RSV1) != 0
             state.utf8 = UTF8_ACCEPT
+    elif state.control == NULL:
+        state.control = <uint8_t*>malloc(MAX_CONTROL)
+        if state.control == NULL:
+            return refuse(1011, b"out of memory")
     memcpy(state.key, state.header + state.header_size - 4, 4)
-    state.remaining = length
+    state.remaining = <uint32_t>length
     state.received = 0
     state.control_size = 0
     state.in_payload = True
@@ -169,6 +178,8 @@ cdef Verdict end_frame(Partial* state, Sink sink, void* context, bint* stop) noe
             if verdict.code:
                 return verdict
         stop[0] = sink(context, state.opcode, state.control, state.control_size)
+        free(state.control)
+        state.control = NULL
     elif state.final:
         if state.message_opcode == Opcode.TEXT and not state.compressed and state.utf8 != UTF8_ACCEPT:
             return refuse(1007, b"text is not UTF-8")
@@ -241,7 +252,7 @@ cdef Verdict parse(
     cdef Verdict verdict = OK
     cdef bint stop = False
     cdef size_t taken
-    cdef size_t wanted
+    cdef uint32_t wanted
     while size and not stop:
         if partial[0] == NULL:
             taken = whole_frame(data, size, max_message, deflate, sink, context, &verdict, &stop)
@@ -273,7 +284,7 @@ cdef Verdict parse(
             if verdict.code:
                 return verdict
         if state.remaining:
-            wanted = size if size < state.remaining else <size_t>state.remaining
+            wanted = <uint32_t>size if size < state.remaining else state.remaining
             if wanted:
                 apply_mask(data, wanted, state.key, state.received & 3)
                 if state.opcode >= 8:
@@ -318,6 +329,8 @@ cdef class Parser:
     cdef readonly object violation
 
     def __init__(self, size_t max_message, bint deflate=False):
+        if max_message > MAX_MESSAGE:
+            raise ValueError("messages must be below 1 GiB")
         self._max_message = max_message
         self._deflate = deflate
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 
 from core.config import Config
@@ -10,9 +11,11 @@ from core.errors import StartupError
 from core.logs import get_logger
 from core.metrics import Metrics
 from ext.hub import Hub
-from ext.listener import Listener
+from ext.listener import NO_DESCRIPTOR, Listener
 
 TICK = 0.1
+# Seconds for which nobody is let in after the process ran out of descriptors.
+SHORTAGE = 1.0
 
 log = get_logger("engine.front")
 
@@ -41,6 +44,7 @@ class Front:
         self._timer: asyncio.TimerHandle | None = None
         self._lag = 0.0
         self._lost: dict[str, int] = {}
+        self._short_until = 0.0
         self._closed = False
         self._listening = self._bind()
         self.port: int = self._listening.getsockname()[1]
@@ -120,11 +124,13 @@ class Front:
 
     def _count_lost(self, reason: str) -> None:
         self._lost[reason] = self._lost.get(reason, 0) + 1
+        if reason == NO_DESCRIPTOR:
+            self._short_until = time.monotonic() + SHORTAGE
 
     def _refusal(self) -> Refused | None:
         if self._closed:
             return Refused(503, "draining", "This worker is going away.", Retry_After="1")
-        if len(self._hub) >= self._ws.max_connections:
+        if len(self._hub) >= self._ws.max_connections or time.monotonic() < self._short_until:
             return Refused(503, "full", "This worker is full.", Retry_After="5")
         return None
 
