@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test lint format docs reference web web-check bench lock dist clean runtime dev
+.PHONY: help up test lint format docs reference web web-check bench bench-million bench-locust bench-report lock dist clean runtime dev
 
 BIN := .venv/bin
 
@@ -24,6 +24,7 @@ lint: dev ## check style, types, layers and generated pages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
+	$(BIN)/mypy --exclude '^bench/(peers/|bridge|locustfile)' bench
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/config_reference.py --check
@@ -48,6 +49,15 @@ web-check: dev ## build the page elsewhere and compare it with the committed one
 
 bench: dev ## measure beside other servers (ARGS="--size short" for a first look)
 	@$(BIN)/python -m bench.run $(ARGS)
+
+bench-million: dev ## hold a million connections (ARGS="--check" looks at the limits only)
+	@$(BIN)/python -m bench.million $(ARGS)
+
+bench-locust: dev ## let simulated people and nodes use a whole system for a minute
+	@$(BIN)/python -m bench.users $(ARGS)
+
+bench-report: dev ## write the results into docs/performance.md
+	@$(BIN)/python -m bench.report
 
 lock: ## write requirements/*.lock anew (ARGS=--upgrade for the newest versions)
 	@scripts/lock $(ARGS)

@@ -1,0 +1,1 @@
+"""A raw client that holds many WebSockets: `load.c`, and how Python drives it."""

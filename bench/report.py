@@ -1,0 +1,174 @@
+"""Writes the measured figures into docs/performance.md and draws the charts beside it.
+
+    python -m bench.report [--check]
+
+The results are bench/results/bench.json and million.json; what lies between the markers of the page is
+replaced. With `--check` nothing is written, and a difference is an error.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.chart import amount, bars
+from bench.measure import Spread
+from bench.outcome import Outcome
+from bench.run import RESULTS
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+IMAGES = ROOT / "docs" / "images"
+# Scenarios whose series compare something.
+CHARTED = ("memory", "handshakes", "echo", "broadcast", "beats")
+VERDICTS = {"aim": "aim reached", "bar": "reached", "missed": "**missed**"}
+NOTHING = "No result is recorded yet: run `{command}`, then `make bench-report`.\n"
+GIB = 2**30
+
+
+def documents() -> dict[Path, str]:
+    """Every generated file and what belongs into it."""
+    page = PAGE.read_text("utf-8")
+    generated: dict[Path, str] = {}
+    compared = _read("bench.json")
+    million = _read("million.json")
+    outcomes: dict[str, Outcome] = {}
+    if compared:
+        outcomes = msgspec.convert(compared["scenarios"], dict[str, Outcome])
+        for name in CHARTED:
+            if name in outcomes:
+                outcome = outcomes[name]
+                generated[IMAGES / f"bench-{name}.svg"] = bars(outcome.title, outcome.unit, outcome.series)
+    page = _replace(page, "machine", _machine(compared))
+    page = _replace(page, "table", _table(outcomes))
+    page = _replace(page, "charts", _charts(outcomes))
+    page = _replace(page, "million", _million(million))
+    generated[PAGE] = page
+    return generated
+
+
+def _read(name: str) -> dict[str, Any] | None:
+    path = RESULTS / name
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if path.exists() else None
+
+
+def _replace(page: str, name: str, text: str) -> str:
+    pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
+    replaced, count = re.subn(
+        pattern, lambda found: found[1] + "\n" + text + "\n" + found[2], page, flags=re.S
+    )
+    if count != 1:
+        raise SystemExit(f"{PAGE.name} must have the markers of {name!r} once")
+    return replaced
+
+
+def _machine(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return NOTHING.format(command="make bench")
+    machine, peers = result["machine"], result["peers"]
+    versions = [f"{name} {number}" for name, number in machine["libraries"].items()]
+    others = [f"{name} {number}".strip() for name, number in peers["versions"].items()]
+    lines = [
+        f"- {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / GIB:.0f} GiB;"
+        f" {machine['system']}, Linux {machine['kernel']}",
+        f"- Python {machine['python']}, {', '.join(versions)}",
+        f"- beside: {', '.join(others)}",
+        f"- commit `{machine['commit'][:12]}`, {machine['date'][:10]}, seed {result['seed']},"
+        f" {result['seconds']} s in all",
+    ]
+    lines += [f"- not measured: {name} ({reason})" for name, reason in peers["missing"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(outcomes: dict[str, Outcome]) -> str:
+    if not outcomes:
+        return NOTHING.format(command="make bench")
+    lines = ["| figure | measured | bar | aim | | command |", "| --- | ---: | ---: | ---: | --- | --- |"]
+    for name, outcome in outcomes.items():
+        for check in outcome.checks:
+            sign = "≤" if check.better == "lower" else "≥"
+            aim = f"{sign} {amount(check.aim)}" if check.aim is not None else ""
+            lines.append(
+                f"| {check.figure} | {amount(check.value)} {check.unit} | {sign} {amount(check.bar)} | {aim} "
+                f"| {VERDICTS[check.verdict]} | `make bench ARGS='--only {name}'` |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _charts(outcomes: dict[str, Outcome]) -> str:
+    parts = []
+    for name in CHARTED:
+        if name in outcomes:
+            outcome = outcomes[name]
+            parts.append(f"![{outcome.title}](images/bench-{name}.svg)\n\n{_series(outcome)}")
+    return "\n".join(parts) or NOTHING.format(command="make bench")
+
+
+def _series(outcome: Outcome) -> str:
+    lines = [
+        f"| | median, {outcome.unit} | lowest | highest | rounds |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [_row(name, spread) for name, spread in outcome.series.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, spread: Spread) -> str:
+    figures = " | ".join(amount(value) for value in (spread.median, spread.low, spread.high))
+    return f"| {name} | {figures} | {spread.rounds} |"
+
+
+def _million(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return NOTHING.format(command="make bench-million")
+    held, available = result["held"], result["available_bytes"]
+    broadcasts = [f"{one['seconds']:.1f} s" for one in held["broadcasts"]]
+    rows = [
+        (
+            "connections, authenticated, on " + " and ".join(f"`{c}`" for c in result["channels"]),
+            f"{held['open']:,}",
+        ),
+        (
+            "held",
+            f"{held['seconds']:,.0f} s, pinged every {result['ping_interval']:g} s, {held['pings']:,} pings",
+        ),
+        ("lost", f"{held['lost']:,}"),
+        ("workers, client processes", f"{result['workers']}, {result['clients']}"),
+        ("opened in", f"{result['open_seconds']:,.0f} s"),
+        ("user memory of all workers, a connection (PSS)", f"{result['pss_per_connection']:,} B"),
+        ("the same for each after the first tenth", f"{result['pss_per_further_connection'] or 0:,} B"),
+        ("CPU of all workers, a connection", f"{held['workers_cpu_us_per_connection_and_second']:g} µs/s"),
+        ("a broadcast to all took", ", ".join(broadcasts)),
+        (
+            "memory of the machine left, before and at the least",
+            f"{available['before'] / GIB:.1f} GiB, {available['lowest'] / GIB:.1f} GiB",
+        ),
+        ("commit, date", f"`{result['machine']['commit'][:12]}`, {result['machine']['date'][:10]}"),
+    ]
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
+
+
+def main() -> int:
+    """Write or compare."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    check = parser.parse_args().check
+    status = 0
+    for path, text in documents().items():
+        if path.exists() and path.read_text("utf-8") == text:
+            continue
+        if check:
+            print(f"{path.relative_to(ROOT)} is stale: run `make bench-report`", file=sys.stderr)
+            status = 1
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
