@@ -228,7 +228,7 @@ async def run_echo(config: Config, reload: Reload | None = None) -> None:
         server = EchoServer(config)
         runtime.measure(server.metrics)
         async with runtime.admin(server.reasons):
-            await server.start()
+            server.start()
             try:
                 async with runtime.watched():
                     await runtime.stop.wait()

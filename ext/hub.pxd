@@ -10,6 +10,9 @@ cdef struct Counters:
     uint64_t accepted
     uint64_t closed
     uint64_t refused_full
+    uint64_t exhausted
+    uint64_t upgraded
+    uint64_t upgrade_timeouts
     uint64_t messages_in
     uint64_t frames_out
     uint64_t writes
@@ -31,6 +34,7 @@ cdef class Hub:
     cdef readonly uint64_t queued_bytes
     cdef Wheel _wheel
     cdef object _handler
+    cdef object _door
     cdef object _call_soon
     cdef int _epoll
     cdef uint8_t* _buffer
@@ -39,12 +43,16 @@ cdef class Hub:
     cdef Py_ssize_t _deflate_above
     cdef int64_t _ping_interval
     cdef int64_t _pong_timeout
+    cdef int64_t _upgrade_timeout
     cdef int64_t _auth_timeout
     cdef int64_t _close_timeout
     cdef int64_t _expiry_notice
     cdef int64_t _now_us
     cdef int64_t _ticked_ms             # when `tick` ran last
     cdef int64_t _woken_ms              # when it last ran after a stall; deadlines start anew from there
+    cdef int _listener                  # the listening socket, or -1
+    cdef int _spare                     # a descriptor kept for telling people that there is none left
+    cdef bint _exhausted                # not even that was to be had: look again with the next tick
     cdef int64_t _reading               # the slot whose bytes are being parsed, or -1
     cdef bint _doomed                   # that slot is to be destroyed once the parser has returned
     cdef bint _corking                  # what is sent now waits for `flush`
@@ -56,7 +64,12 @@ cdef class Hub:
 
     cdef int64_t _look_at(self, uint32_t slot) noexcept
     cdef void _visit(self, uint32_t slot) noexcept
+    cdef void _accept(self) noexcept
+    cdef int64_t _take_in(self, int fd) noexcept
+    cdef bint _turn_away(self) noexcept
+    cdef void _watch_listener(self, bint accepting) noexcept
     cdef void _read(self, uint32_t slot) noexcept
+    cdef void _read_request(self, uint32_t slot, ssize_t size) noexcept
     cdef object _unpack(self, uint32_t slot, int opcode, uint8_t* payload, size_t size)
     cdef void _echo(self, uint32_t slot, int opcode, object payload) noexcept
     cdef void _take_message(self, uint32_t slot, int opcode, uint8_t* payload, size_t size) noexcept

@@ -4,6 +4,15 @@ from typing import Protocol
 from ext.frames import Message
 from ext.table import ConnectionTable
 
+class Door(Protocol):
+    """Who decides about HTTP requests. Calls come from `poll`, never nested."""
+
+    def on_request(self, handle: int, head: bytes) -> None:
+        """An HTTP request's line and headers came, without the empty line: `upgrade` or `answer` it."""
+
+    def on_long_request(self, handle: int) -> None:
+        """An HTTP request is too long: `answer` it."""
+
 class Handler(Protocol):
     """What the hub tells about its connections. Calls come from `poll` and `tick`, never nested."""
 
@@ -11,7 +20,7 @@ class Handler(Protocol):
         """A whole message arrived."""
 
     def on_closed(self, handle: int, code: int) -> None:
-        """The connection ends with `code`; its identity can still be read, nothing can be sent."""
+        """An upgraded connection ends with `code`; its identity can still be read, nothing can be sent."""
 
     def on_alarm(self, handle: int) -> None:
         """The time given to `set_alarm` has come."""
@@ -34,6 +43,7 @@ class Hub:
         max_queue: int,
         ping_interval: int,
         pong_timeout: int,
+        upgrade_timeout: int,
         auth_timeout: int,
         close_timeout: int,
         expiry_notice: int,
@@ -46,7 +56,14 @@ class Hub:
     def queued_bytes(self) -> int: ...
     def __len__(self) -> int: ...
     def fileno(self) -> int: ...
-    def adopt(self, fd: int, binary: bool, window: int = 0, echo: bool = False) -> int | None: ...
+    def listen(self, fd: int, door: Door) -> None: ...
+    def stop_listening(self) -> None: ...
+    def adopt(self, fd: int) -> int | None: ...
+    def upgrade(
+        self, handle: int, answer: bytes, binary: bool = False, window: int = 0, echo: bool = False
+    ) -> bool: ...
+    def answer(self, handle: int, response: bytes) -> bool: ...
+    def peer(self, handle: int) -> str: ...
     def poll(self) -> None: ...
     def tick(self) -> None: ...
     def now_ms(self) -> int: ...

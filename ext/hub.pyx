@@ -10,7 +10,10 @@ tick, so that several messages leave in one write; a broadcast is written at onc
 take waits in a buffer of the connection's own, bounded, until the socket is writable again, and all that
 comes later queues behind it: order per connection always holds.
 
-A connection ends in one of four ways: the peer closes (its close frame is answered, then the socket is
+A connection begins as an HTTP request, whose head goes to the door as it came; the door upgrades it, or
+answers it and that is its end. The answer and what is sent next leave in one write.
+
+An upgraded connection ends in one of four ways: the peer closes (its close frame is answered, then the socket is
 closed); we close (close frame, then the peer's answer, its end of stream or the deadline); the peer breaks
 the protocol or reads too slowly (close frame, our direction shut, what still arrives thrown away, until
 its end of stream or the deadline); or the socket dies (1006). `on_closed` is told once, whichever it is.
@@ -19,9 +22,11 @@ Not safe for use from more than one thread.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, errno
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
+from posix.fcntl cimport O_CLOEXEC, O_RDONLY
+from posix.fcntl cimport open as open_fd
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close as close_fd
 
@@ -39,8 +44,8 @@ from ext.frames cimport (
     write_header,
 )
 from ext.memory cimport give_back, reserve
-from ext.parser cimport Verdict, forget, parse
-from ext.table cimport WINDOW_SHIFT, Flag, Pending, read_id
+from ext.parser cimport Partial, Verdict, forget, keep, parse
+from ext.table cimport WINDOW_MASK, WINDOW_SHIFT, Flag, Pending, read_id
 
 import os
 import zlib
@@ -50,6 +55,7 @@ cdef extern from "sys/epoll.h" nogil:
         EPOLLIN
         EPOLLOUT
         EPOLL_CTL_ADD
+        EPOLL_CTL_DEL
         EPOLL_CTL_MOD
         EPOLL_CLOEXEC
     ctypedef union epoll_data_t:
@@ -66,23 +72,68 @@ cdef extern from "sys/socket.h" nogil:
         MSG_DONTWAIT
         MSG_NOSIGNAL
         SHUT_WR
+        SOCK_NONBLOCK
+        SOCK_CLOEXEC
+        AF_INET
+        AF_INET6
+    ctypedef uint32_t socklen_t
+    struct sockaddr:
+        uint16_t sa_family
+    struct sockaddr_storage:
+        uint16_t ss_family
+    int accept4(int fd, sockaddr* address, socklen_t* length, int flags)
+    int getpeername(int fd, sockaddr* address, socklen_t* length)
+    int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
     ssize_t recv(int fd, void* buffer, size_t size, int flags)
     ssize_t send(int fd, const void* buffer, size_t size, int flags)
     int shutdown(int fd, int how)
 
+cdef extern from "netinet/in.h" nogil:
+    enum:
+        IPPROTO_TCP
+        INET6_ADDRSTRLEN
+    struct in_addr:
+        pass
+    struct in6_addr:
+        pass
+    struct sockaddr_in:
+        in_addr sin_addr
+    struct sockaddr_in6:
+        in6_addr sin6_addr
+
+cdef extern from "netinet/tcp.h" nogil:
+    enum:
+        TCP_NODELAY
+
+cdef extern from "arpa/inet.h" nogil:
+    const char* inet_ntop(int family, const void* source, char* target, socklen_t size)
+
+cdef extern from "string.h" nogil:
+    void* memmem(const void* haystack, size_t size, const void* needle, size_t length)
+
 cdef enum:
     READ_BUFFER = 65536
+    MAX_HEAD = 16384            # bytes of an HTTP request's line and headers
+    ACCEPTS = 64                # connections accepted in one go
     EVENTS = 256                # sockets looked at in one call of epoll_wait
     FIRST_QUEUE = 512           # bytes of a connection's write buffer at first
     CLOSE_FRAME_ROOM = 256      # what a full queue still takes for the close frame
     TICK = 100                  # milliseconds between two calls of `tick`
     FOREVER = 0x7FFFFFFFFFFFFFFF
+    LISTENER = 0xFFFFFFFFFFFFFFFF  # among the handles of events: the listening socket
     STALL = 1000                # a tick this late: we were not running, the peers were not silent
 
 # RFC 6455 §7.4.1: what is reported, never sent.
 cdef enum:
     NO_STATUS = 1005
     ABNORMAL = 1006
+
+
+cdef bytes SORRY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: 89\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+    b'{"type":"about:blank","status":503,"code":"full","detail":"This worker is out of files."}'
+)
 
 
 cdef inline int64_t monotonic_us() noexcept:
@@ -94,7 +145,7 @@ cdef inline int64_t monotonic_us() noexcept:
 cdef inline int kind_of(int flags) noexcept:
     """The `Kind` of frames for a connection; those with a small window are sent uncompressed ones."""
     cdef int kind = Kind.KIND_BINARY if flags & Flag.BINARY else 0
-    if flags & Flag.DEFLATE and flags >> WINDOW_SHIFT == 0:
+    if flags & Flag.DEFLATE and (flags >> WINDOW_SHIFT) & WINDOW_MASK == 0:
         kind |= Kind.KIND_DEFLATED
     return kind
 
@@ -117,10 +168,12 @@ cdef class Hub:
 
     def __cinit__(
         self, handler, *, uint32_t capacity, size_t max_message, size_t max_queue, int64_t ping_interval,
-        int64_t pong_timeout, int64_t auth_timeout, int64_t close_timeout, int64_t expiry_notice,
+        int64_t pong_timeout, int64_t upgrade_timeout, int64_t auth_timeout, int64_t close_timeout, int64_t expiry_notice,
         Py_ssize_t deflate_above, call_soon,
     ):
         self._epoll = -1
+        self._listener = -1
+        self._spare = -1
         self._now_us = monotonic_us()
         self._ticked_ms = self._now_us // 1000
         self._woken_ms = 0
@@ -135,12 +188,14 @@ cdef class Hub:
         self._max_queue = max_queue
         self._ping_interval = ping_interval
         self._pong_timeout = pong_timeout
+        self._upgrade_timeout = upgrade_timeout
         self._auth_timeout = auth_timeout
         self._close_timeout = close_timeout
         self._expiry_notice = expiry_notice
         self._buffer = <uint8_t*>malloc(READ_BUFFER)
         if self._buffer == NULL:
             raise MemoryError
+        self._spare = open_fd(b"/dev/null", O_RDONLY | O_CLOEXEC)
         self._epoll = epoll_create1(EPOLL_CLOEXEC)
         if self._epoll < 0:
             raise OSError(errno, os.strerror(errno))
@@ -154,6 +209,8 @@ cdef class Hub:
                     close_fd(self.table.fd[slot])
                     forget(&self.table.partial[slot])
                     free(self.table.pending[slot])
+        if self._spare >= 0:
+            close_fd(self._spare)
         if self._epoll >= 0:
             close_fd(self._epoll)
         free(self._buffer)
@@ -171,21 +228,109 @@ cdef class Hub:
 
     # --- connections come -----------------------------------------------------------------------
 
-    def adopt(self, int fd, bint binary, int window=0, bint echo=False):
-        """Take over a connected, upgraded socket; the descriptor is the hub's from now on.
-
-        `window` is the logarithm of the compression window that was agreed to (9 to 15), 0 for none.
-        Whatever an `echo` connection sends is sent back. Returns the connection's handle, or None when
-        the table is full (`fd` is closed then). The peer has the auth timeout from now on until `bind`.
-        """
+    def listen(self, int fd, door):
+        """Accept connections from a listening socket, which stays the caller's to close; `door` is
+        asked about their requests."""
         cdef epoll_event event
-        cdef int64_t found = self.table.insert(fd)
-        cdef uint32_t slot
-        if found < 0:
+        self._door = door
+        self._listener = fd
+        event.events = EPOLLIN
+        event.data.u64 = LISTENER
+        if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
+            raise OSError(errno, os.strerror(errno))
+
+    def stop_listening(self):
+        """Accept nobody any more."""
+        cdef epoll_event event
+        if self._listener >= 0:
+            epoll_ctl(self._epoll, EPOLL_CTL_DEL, self._listener, &event)
+            self._listener = -1
+
+    cdef void _watch_listener(self, bint accepting) noexcept:
+        cdef epoll_event event
+        self._exhausted = not accepting
+        event.events = EPOLLIN if accepting else 0
+        event.data.u64 = LISTENER
+        epoll_ctl(self._epoll, EPOLL_CTL_MOD, self._listener, &event)
+
+    cdef void _accept(self) noexcept:
+        """Take those who knock, some at a time so that the others are served in between."""
+        cdef int fd
+        cdef int i
+        for i in range(ACCEPTS):
+            fd = accept4(self._listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            if fd < 0:
+                if errno == EMFILE and self._turn_away():
+                    continue
+                if errno in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                    self._watch_listener(False)
+                return
+            self._take_in(fd)
+
+    cdef bint _turn_away(self) noexcept:
+        """The process has no descriptor left: give up the spare one for as long as it takes to say so."""
+        cdef int fd
+        cdef bytes sorry = SORRY
+        if self._spare < 0:
+            return False
+        close_fd(self._spare)
+        fd = accept4(self._listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+        if fd >= 0:
+            self._counters.exhausted += 1
+            send(fd, PyBytes_AS_STRING(sorry), len(sorry), MSG_DONTWAIT | MSG_NOSIGNAL)
+            # Closing with bytes unread would reset the answer away.
+            recv(fd, self._buffer, READ_BUFFER, MSG_DONTWAIT)
+            shutdown(fd, SHUT_WR)
+            close_fd(fd)
+        self._spare = open_fd(b"/dev/null", O_RDONLY | O_CLOEXEC)
+        return fd >= 0
+
+    cdef int64_t _take_in(self, int fd) noexcept:
+        """Give a connected socket a slot and watch it; -1, and `fd` closed, if that cannot be."""
+        cdef epoll_event event
+        cdef int yes = 1
+        cdef int64_t slot = self.table.insert(fd)
+        if slot < 0:
             close_fd(fd)
             self._counters.refused_full += 1
-            return None
+            return -1
+        self.table.flags[slot] |= Flag.UPGRADING
+        self.table.seen_ms[slot] = self._now_us // 1000
+        self.table.since_ms[slot] = self._now_us // 1000
+        event.events = EPOLLIN
+        event.data.u64 = self.table.handle(<uint32_t>slot)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes))
+        if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
+            self.table.remove(<uint32_t>slot)
+            close_fd(fd)
+            self._counters.refused_full += 1
+            return -1
+        self._counters.accepted += 1
+        self._wheel.schedule(<uint32_t>slot, self._look_at(<uint32_t>slot))
+        return slot
+
+    def adopt(self, int fd):
+        """Take over a connected, non-blocking socket; the descriptor is the hub's from now on.
+
+        Returns the connection's handle, or None when there is no room (`fd` is closed then). It has the
+        upgrade timeout from now on to send a request.
+        """
+        self._now_us = monotonic_us()
+        cdef int64_t slot = self._take_in(fd)
+        return None if slot < 0 else self.table.handle(<uint32_t>slot)
+
+    def upgrade(self, uint64_t handle, bytes answer, bint binary=False, int window=0, bint echo=False):
+        """Answer a request with `answer` and go on with WebSocket frames; false if it is gone.
+
+        `window` is the logarithm of the compression window that was agreed to (9 to 15), 0 for none.
+        Whatever an `echo` connection sends is sent back. Others have the auth timeout until `bind`.
+        """
+        cdef int64_t found = self.table.find(handle)
+        cdef uint32_t slot
+        if found < 0 or self.table.flags[found] & (Flag.UPGRADING | Flag.CLOSING) != Flag.UPGRADING:
+            return False
         slot = <uint32_t>found
+        self.table.flags[slot] &= ~<int>Flag.UPGRADING
         if binary:
             self.table.flags[slot] |= Flag.BINARY
         if window:
@@ -193,19 +338,43 @@ cdef class Hub:
         if echo:
             self.table.flags[slot] |= Flag.ECHO
             self.table.expires_ms[slot] = FOREVER
-        event.events = EPOLLIN
-        event.data.u64 = self.table.handle(slot)
-        if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
-            error = errno
-            self.table.remove(slot)
-            close_fd(fd)
-            raise OSError(error, os.strerror(error))
-        self._now_us = monotonic_us()
-        self.table.seen_ms[slot] = self._now_us // 1000
         self.table.since_ms[slot] = self._now_us // 1000
-        self._counters.accepted += 1
+        self._counters.upgraded += 1
         self._wheel.schedule(slot, self._look_at(slot))
-        return event.data.u64
+        self._cork_this_tick()
+        self._send_frame(slot, answer)
+        return True
+
+    def answer(self, uint64_t handle, bytes response):
+        """Answer a request with `response` and end; false if it is gone.
+
+        Our direction is shut after it. What still arrives is thrown away until the peer's end of stream or the
+        close timeout, so that the answer is not reset away from under a peer who is still sending.
+        """
+        cdef int64_t slot = self.table.find(handle)
+        if slot < 0 or self.table.flags[slot] & (Flag.UPGRADING | Flag.CLOSING) != Flag.UPGRADING:
+            return False
+        self._say_close(<uint32_t>slot, ABNORMAL, response, Flag.DISCARD)
+        return True
+
+    def peer(self, uint64_t handle):
+        """The peer's IP address; empty if it is gone or has none."""
+        cdef int64_t slot = self.table.find(handle)
+        cdef sockaddr_storage address
+        cdef socklen_t length = sizeof(address)
+        cdef char text[64]
+        cdef const void* source
+        if slot < 0 or getpeername(self.table.fd[slot], <sockaddr*>&address, &length) < 0:
+            return ""
+        if address.ss_family == AF_INET:
+            source = &(<sockaddr_in*>&address).sin_addr
+        elif address.ss_family == AF_INET6:
+            source = &(<sockaddr_in6*>&address).sin6_addr
+        else:
+            return ""
+        if inet_ntop(address.ss_family, source, text, sizeof(text)) == NULL:
+            return ""
+        return (<bytes>text).decode()
 
     def bind(self, uint64_t handle, user, node, session, int64_t expires_ms):
         """Mark a connection as authenticated until `expires_ms`; ids have 16 bytes, no node is zeros.
@@ -283,6 +452,8 @@ cdef class Hub:
         cdef int64_t other
         if flags & Flag.CLOSING:
             return table.since_ms[slot] + self._close_timeout
+        if flags & Flag.UPGRADING:
+            return table.since_ms[slot] + self._upgrade_timeout
         if not flags & (Flag.BOUND | Flag.ECHO):
             return max(table.since_ms[slot], self._woken_ms) + self._auth_timeout
         if flags & Flag.PINGED:
@@ -312,6 +483,8 @@ cdef class Hub:
         self._ticked_ms = now
         write_header(self._ping, Opcode.PING, 8)
         memcpy(self._ping + 2, &self._now_us, 8)
+        if self._exhausted and self._listener >= 0:
+            self._watch_listener(True)
         self._wheel.turn(now)
         link = self._wheel.take()
         while link:
@@ -329,6 +502,10 @@ cdef class Hub:
             return
         if flags & Flag.CLOSING:
             self._destroy(slot, table.code[slot])
+            return
+        if flags & Flag.UPGRADING:
+            self._counters.upgrade_timeouts += 1
+            self._destroy(slot, ABNORMAL)
             return
         if not flags & (Flag.BOUND | Flag.ECHO):
             self._counters.auth_timeouts += 1
@@ -372,6 +549,9 @@ cdef class Hub:
         count = epoll_wait(self._epoll, events, EVENTS, 0)
         self._now_us = monotonic_us()
         for i in range(count):
+            if events[i].data.u64 == LISTENER:
+                self._accept()
+                continue
             slot = self.table.find(events[i].data.u64)
             if slot >= 0 and events[i].events & EPOLLOUT:
                 self._flush(<uint32_t>slot)
@@ -395,6 +575,12 @@ cdef class Hub:
             return
         self._reading = slot
         self._doomed = False
+        if table.flags[slot] & Flag.UPGRADING:
+            self._read_request(slot, size)
+            self._reading = -1
+            if self._doomed:
+                self._destroy(slot, table.code[slot])
+            return
         verdict = parse(
             &table.partial[slot], self._buffer, size, self._max_message,
             table.flags[slot] & Flag.DEFLATE, deliver, <void*>self,
@@ -410,6 +596,37 @@ cdef class Hub:
             else:
                 reason = verdict.reason.decode()
                 self._say_close(slot, verdict.code, build_close(verdict.code, reason), Flag.DISCARD)
+
+    cdef void _read_request(self, uint32_t slot, ssize_t size) noexcept:
+        """Gather an HTTP request's head and hand it over once it is complete."""
+        cdef Partial** partial = &self.table.partial[slot]
+        cdef uint8_t* data = self._buffer
+        cdef uint64_t handle = self.table.handle(slot)
+        cdef uint8_t* end
+        cdef bytes head
+        if partial[0] != NULL or memmem(data, size, b"\r\n\r\n", 4) == NULL:
+            if not keep(partial, data, <uint32_t>size):
+                self._destroy(slot, ABNORMAL)
+                return
+            data = partial[0].message
+            size = partial[0].message_size
+        end = <uint8_t*>memmem(data, size, b"\r\n\r\n", 4)
+        if end == NULL and size < MAX_HEAD:
+            return
+        try:
+            if end == NULL or end - data >= MAX_HEAD:
+                self._door.on_long_request(handle)
+            else:
+                size -= end + 4 - data
+                head = PyBytes_FromStringAndSize(<char*>data, end - data)
+                self._door.on_request(handle, head)
+                if size and not self.table.flags[slot] & Flag.CLOSING:
+                    # A client must have seen the answer before it sends frames (RFC 6455 §4.1).
+                    frame = build_close(1002, "frame before the handshake ended")
+                    self._say_close(slot, 1002, frame, Flag.DISCARD)
+        except Exception as error:
+            self._failed(handle, error)
+        forget(partial)
 
     cdef bint _take(self, int opcode, uint8_t* payload, size_t size) noexcept:
         """Take a message or control frame of the slot being read; true stops the parser."""
@@ -491,7 +708,7 @@ cdef class Hub:
         cdef int flags = self.table.flags[slot]
         cdef bytes packed
         if flags & Flag.DEFLATE and 0 <= self._deflate_above < len(payload):
-            packed = deflate(payload, 15 - (flags >> WINDOW_SHIFT))
+            packed = deflate(payload, 15 - ((flags >> WINDOW_SHIFT) & WINDOW_MASK))
             self._send_frame(slot, build(opcode | RSV1, packed))
         else:
             self._send_frame(slot, build(opcode, payload))
@@ -632,7 +849,7 @@ cdef class Hub:
     def send(self, uint64_t handle, bytes payload):
         """Send a message of the connection's own kind; false if it is gone, closing or too slow."""
         cdef int64_t slot = self.table.find(handle)
-        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+        if slot < 0 or self.table.flags[slot] & (Flag.CLOSING | Flag.UPGRADING):
             return False
         opcode = Opcode.BINARY if self.table.flags[slot] & Flag.BINARY else Opcode.TEXT
         self._cork_this_tick()
@@ -688,11 +905,17 @@ cdef class Hub:
     # --- connections go -------------------------------------------------------------------------
 
     def close(self, uint64_t handle, int code, str reason):
-        """Send a close frame and wait for the peer's; false if it is gone or already closing."""
+        """Send a close frame and wait for the peer's; false if it is gone or already closing.
+
+        One that was not upgraded is dropped.
+        """
         cdef int64_t slot = self.table.find(handle)
         if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
             return False
-        self._say_close(<uint32_t>slot, code, build_close(code, reason), 0)
+        if self.table.flags[slot] & Flag.UPGRADING:
+            self._destroy(<uint32_t>slot, code)
+        else:
+            self._say_close(<uint32_t>slot, code, build_close(code, reason), 0)
         return True
 
     def abort_all(self):
@@ -724,10 +947,11 @@ cdef class Hub:
             self._doomed = True
             return
         table.flags[slot] |= Flag.CLOSING | Flag.DISCARD
-        try:
-            self._handler.on_closed(handle, code)
-        except Exception as error:
-            self._failed(handle, error)
+        if not table.flags[slot] & Flag.UPGRADING:
+            try:
+                self._handler.on_closed(handle, code)
+            except Exception as error:
+                self._failed(handle, error)
         pending = table.pending[slot]
         if pending != NULL:
             self.queued_bytes -= pending.end - pending.start
@@ -748,7 +972,11 @@ cdef class Hub:
             self._handler.on_failure(handle, error)
         except Exception:  # there is nobody left to tell
             self._counters.failures += 1
-        if slot >= 0 and not self.table.flags[slot] & Flag.CLOSING:
+        if slot < 0 or self.table.flags[slot] & Flag.CLOSING:
+            return
+        if self.table.flags[slot] & Flag.UPGRADING:
+            self._destroy(<uint32_t>slot, ABNORMAL)
+        else:
             self._say_close(<uint32_t>slot, 1011, build_close(1011, "internal error"), Flag.DISCARD)
 
     def counters(self):

@@ -33,4 +33,5 @@ cdef struct Verdict:
 cdef Verdict parse(
     Partial** partial, uint8_t* data, size_t size, size_t max_message, bint deflate, Sink sink, void* context
 ) noexcept
+cdef bint keep(Partial** partial, const uint8_t* data, uint32_t size) noexcept
 cdef void forget(Partial** partial) noexcept

@@ -139,6 +139,15 @@ cdef bint append(Partial* state, const uint8_t* data, uint32_t size) noexcept:
     return True
 
 
+cdef bint keep(Partial** partial, const uint8_t* data, uint32_t size) noexcept:
+    """Add bytes to what is kept, as they are; false when memory runs out."""
+    if partial[0] == NULL:
+        partial[0] = <Partial*>calloc(1, sizeof(Partial))
+        if partial[0] == NULL:
+            return False
+    return append(partial[0], data, size)
+
+
 cdef Verdict begin_frame(Partial* state, size_t max_message) noexcept:
     """Take the complete header in `state` and prepare for the payload."""
     cdef uint64_t length = 0

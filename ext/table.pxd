@@ -17,9 +17,12 @@ cdef enum Flag:
     DEFLATE = 1024      # compression was agreed to, with a window as below
     ECHO = 2048         # whatever it sends comes back; it needs no authentication
 
-# Where the flags hold 15 minus the logarithm of the compression window.
+    UPGRADING = 32768   # it has not been upgraded to WebSocket, and perhaps never will
+
+# Where the flags hold 15 minus the logarithm of the compression window, in three bits.
 cdef enum:
     WINDOW_SHIFT = 12
+    WINDOW_MASK = 7
 
 # Bytes that wait for a socket that could not take them.
 cdef struct Pending:

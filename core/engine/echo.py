@@ -7,7 +7,6 @@ from core.engine.front import Front
 from core.logs import get_logger
 from core.metrics import Metrics
 from ext.hub import Hub
-from ext.listener import Listener
 
 MAX_MESSAGE = 16 * 1024 * 1024
 # What may wait for one reader: a few messages of the largest size.
@@ -28,6 +27,7 @@ class EchoServer:
             max_queue=MAX_QUEUE,
             ping_interval=round(ws.ping_interval * 1000),
             pong_timeout=round(ws.pong_timeout * 1000),
+            upgrade_timeout=round(ws.handshake_timeout * 1000),
             auth_timeout=round(ws.auth_timeout * 1000),
             close_timeout=round(ws.close_timeout * 1000),
             expiry_notice=0,
@@ -41,9 +41,9 @@ class EchoServer:
         """The port it listens on."""
         return self._front.port
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Listen."""
-        await self._front.start()
+        self._front.start()
 
     def stop(self) -> None:
         """Drop everybody."""
@@ -61,7 +61,7 @@ class EchoServer:
         """What happened at the sockets."""
         return self._front.metrics()
 
-    def _opened(self, handle: int, listener: Listener) -> None:
+    def _opened(self, handle: int, token: str | None) -> None:
         """The hub does the rest."""
 
     # The hub keeps messages of echo connections to itself; what is left for its handler:

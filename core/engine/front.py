@@ -2,20 +2,16 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 
 from core.config import Config
-from core.engine.handshake import Accepted, Doorman, Handshake, Refused
+from core.engine.handshake import Doorman, Refused
 from core.errors import StartupError
 from core.logs import get_logger
 from core.metrics import Metrics
 from ext.hub import Hub
-from ext.listener import NO_DESCRIPTOR, Listener
 
 TICK = 0.1
-# Seconds for which nobody is let in after the process ran out of descriptors.
-SHORTAGE = 1.0
 
 log = get_logger("engine.front")
 
@@ -23,15 +19,16 @@ log = get_logger("engine.front")
 class Front:
     """Lets connections in on a port that several processes may share (SO_REUSEPORT), and drives `hub`.
 
-    `opened(handle, listener)` is told of each; `ready` says whether a load balancer should send more.
-    With `echo` the hub sends everything back, at /echo, without authentication.
+    `opened(handle, token)` is told of each, with the token that came with its request; `ready` says
+    whether a load balancer should send more. With `echo` the hub sends everything back, at /echo,
+    without authentication.
     """
 
     def __init__(
         self,
         config: Config,
         hub: Hub,
-        opened: Callable[[int, Listener], None],
+        opened: Callable[[int, str | None], None],
         ready: Callable[[], bool],
         *,
         echo: bool = False,
@@ -39,12 +36,10 @@ class Front:
         self._ws = config.ws
         self._hub = hub
         self._opened = opened
-        self._doorman = Doorman(config, self._make_listener, self._refusal, ready, echo=echo)
-        self._server: asyncio.Server | None = None
+        self._echo = echo
+        self._doorman = Doorman(config, self._refusal, ready, echo=echo)
         self._timer: asyncio.TimerHandle | None = None
         self._lag = 0.0
-        self._lost: dict[str, int] = {}
-        self._short_until = 0.0
         self._closed = False
         self._listening = self._bind()
         self.port: int = self._listening.getsockname()[1]
@@ -52,27 +47,35 @@ class Front:
     @property
     def accepting(self) -> bool:
         """Whether new connections are let in."""
-        return self._server is not None and not self._closed
+        return self._timer is not None and not self._closed
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Listen, and look after the hub."""
         loop = asyncio.get_running_loop()
+        self._listening.listen(self._ws.backlog)
+        self._hub.listen(self._listening.fileno(), self)
         loop.add_reader(self._hub.fileno(), self._hub.poll)
         self._tick(loop.time())
-        self._server = await loop.create_server(
-            lambda: Handshake(self._doorman, self._ws.handshake_timeout),
-            sock=self._listening,
-            backlog=self._ws.backlog,
-        )
         log.info("listening", host=self._ws.host, port=self.port)
 
     def close(self) -> None:
         """Let nobody in any more."""
         self._closed = True
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._listening.close()
+        self._hub.stop_listening()
+        self._listening.close()
+
+    def on_request(self, handle: int, head: bytes) -> None:
+        """Let a connection in, or tell why not."""
+        verdict = self._doorman.judge(head)
+        if isinstance(verdict, bytes):
+            self._hub.answer(handle, verdict)
+        elif self._hub.upgrade(handle, verdict.answer, verdict.binary, verdict.window, self._echo):
+            self._opened(handle, verdict.token)
+
+    def on_long_request(self, handle: int) -> None:
+        """Tell that the request is too long."""
+        refused = Refused(431, "header_too_long", "The request header is too long.")
+        self._hub.answer(handle, self._doorman.refuse(refused))
 
     def stop(self) -> None:
         """Drop every connection and leave the loop."""
@@ -91,7 +94,6 @@ class Front:
         }
         metrics |= {f"{name}_total": count for name, count in self._hub.counters().items()}
         metrics |= {f"handshake_{code}_total": count for code, count in self._doorman.refused.items()}
-        metrics |= {f"handshake_{why}_total": count for why, count in self._lost.items()}
         return metrics
 
     def _bind(self) -> socket.socket:
@@ -111,26 +113,11 @@ class Front:
             raise StartupError(f"cannot listen on {host} port {port}: {error.strerror}") from error
         return listening
 
-    def _make_listener(self, request: Accepted) -> Listener:
-        return Listener(
-            self._hub,
-            request.binary,
-            request.window,
-            request.echo,
-            request.token,
-            self._opened,
-            self._count_lost,
-        )
-
-    def _count_lost(self, reason: str) -> None:
-        self._lost[reason] = self._lost.get(reason, 0) + 1
-        if reason == NO_DESCRIPTOR:
-            self._short_until = time.monotonic() + SHORTAGE
-
     def _refusal(self) -> Refused | None:
         if self._closed:
             return Refused(503, "draining", "This worker is going away.", Retry_After="1")
-        if len(self._hub) >= self._ws.max_connections or time.monotonic() < self._short_until:
+        # Whoever asks has a slot already.
+        if len(self._hub) > self._ws.max_connections:
             return Refused(503, "full", "This worker is full.", Retry_After="5")
         return None
 

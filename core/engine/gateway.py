@@ -46,6 +46,8 @@ CHANNELS = {"me": ME, "network": NETWORK}
 EPOCH = "1"
 
 NOBODY = bytes(16)
+# Slots beyond `ws.max_connections`, for those who are told that the worker is full.
+SPARE_SLOTS = 1024
 MAX_STRIKES = 10
 MAX_TASKS = 1000
 PRESENCE_TTL = 60.0
@@ -77,11 +79,12 @@ class Gateway:
         self._networks = networks
         self.hub = Hub(
             self,
-            capacity=ws.max_connections,
+            capacity=ws.max_connections + SPARE_SLOTS,
             max_message=ws.max_message,
             max_queue=ws.max_queue,
             ping_interval=_ms(ws.ping_interval),
             pong_timeout=_ms(ws.pong_timeout),
+            upgrade_timeout=_ms(ws.handshake_timeout),
             auth_timeout=_ms(ws.auth_timeout),
             close_timeout=_ms(ws.close_timeout),
             expiry_notice=_ms(ws.expiry_notice),
@@ -90,7 +93,9 @@ class Gateway:
         )
         self.nodes = NodeConnections(config.network, clock, self.hub, record, self._send)
         self.residents = Residents(presence, worker_id, PRESENCE_TTL)
-        self._addresses: dict[int, str] = {}
+        self._open = 0
+        # Connections that have not said yet who they are.
+        self._strangers: set[int] = set()
         self._strikes: dict[int, int] = {}
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
         self._running = 0
@@ -106,11 +111,16 @@ class Gateway:
         self.closed_by_code: dict[int, int] = {}
         self.refused_messages = 0
 
+    def __len__(self) -> int:
+        """How many connections there are."""
+        return self._open
+
     # --- the hub tells --------------------------------------------------------------------------
 
-    def on_open(self, handle: int, token: str | None, address: str) -> None:
+    def on_open(self, handle: int, token: str | None) -> None:
         """A connection was upgraded; `token` came with the handshake, if it did."""
-        self._addresses[handle] = address
+        self._open += 1
+        self._strangers.add(handle)
         if token is not None:
             self._authenticate(handle, token)
 
@@ -120,7 +130,7 @@ class Gateway:
             message = self._decode(handle, payload)
             if isinstance(message, m.Auth):
                 self._authenticate(handle, message.token)
-            elif handle in self._addresses:
+            elif handle in self._strangers:
                 raise Unauthenticated("unauthenticated", "Send `auth` first.")
             else:
                 self._dispatch(handle, message)
@@ -131,13 +141,14 @@ class Gateway:
         """Forget the connection."""
         self.closed_by_code[code] = self.closed_by_code.get(code, 0) + 1
         log.debug("connection closed", connection=self._connection(handle), code=code)
-        self._addresses.pop(handle, None)
+        self._strangers.discard(handle)
         self._strikes.pop(handle, None)
         self.nodes.closed(handle, code)
         self._leave_me(handle)
         for task in self._tasks.get(handle, ()):
             task.cancel()
-        if len(self.hub) == 1:
+        self._open -= 1
+        if self._open == 0:
             self.emptied.set()
 
     def on_alarm(self, handle: int) -> None:
@@ -187,10 +198,11 @@ class Gateway:
         now = self._clock.now()
         expires_ms = self.hub.now_ms() + _ms((principal.expires_at - now).total_seconds())
         node = principal.node_id.bytes if principal.node_id else NOBODY
-        address = self._addresses.pop(handle, None)
-        if address is None:
+        new = handle in self._strangers
+        if not new:
             session_id = self._renew(handle, principal, node, expires_ms)
         else:
+            self._strangers.discard(handle)
             session_id = new_id()
             self.hub.bind(handle, principal.user_id.bytes, node, session_id.bytes, expires_ms)
             log.debug(
@@ -198,7 +210,7 @@ class Gateway:
                 connection=str(session_id),
                 user=str(principal.user_id),
                 node=str(principal.node_id) if principal.node_id else None,
-                address=address,
+                address=self.hub.peer(handle),
             )
         if session_id is None:
             return
@@ -207,7 +219,8 @@ class Gateway:
         self._send(
             handle, m.Welcome(session_id, self._worker_id, now, interval, principal.expires_at, limits)
         )
-        if address is not None and principal.node_id and principal.public_key:
+        if new and principal.node_id and principal.public_key:
+            address = self.hub.peer(handle)
             self.nodes.opened(handle, principal.node_id, session_id, principal.public_key, address)
 
     def _renew(self, handle: int, principal: Principal, node: bytes, expires_ms: int) -> UUID | None:
@@ -352,7 +365,7 @@ class Gateway:
         if call_id is not None:
             error.id = call_id
         self._send(handle, error)
-        if handle in self._addresses:
+        if handle in self._strangers:
             self.hub.close(handle, CloseCode.UNAUTHENTICATED, refusal.code)
             return
         if isinstance(refusal, TooManyRequests):

@@ -14,7 +14,6 @@ from core.engine.recorder import Recorder
 from core.errors import CloseCode, StorageUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
-from ext.listener import Listener
 from services.earnings import Earnings
 from services.networks import Networks
 from services.tokens import Tokens
@@ -62,7 +61,7 @@ class Worker:
         )
         self._hub = self._gateway.hub
         self._bus = Bus(streams, worker_id, self._gateway.on_events)
-        self._front = Front(config, self._hub, self._opened, self.ready)
+        self._front = Front(config, self._hub, self._gateway.on_open, self.ready)
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
 
@@ -86,7 +85,7 @@ class Worker:
                 ("residents", self._gateway.residents),
             )
         ]
-        await self._front.start()
+        self._front.start()
 
     def ready(self) -> bool:
         """Whether new connections are welcome."""
@@ -125,7 +124,7 @@ class Worker:
     async def _emptied(self, patience: float) -> None:
         """Wait until the last connection is gone, `patience` seconds at most."""
         self._gateway.emptied.clear()
-        if len(self._hub):
+        if len(self._gateway):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, patience)):
                     await self._gateway.emptied.wait()
@@ -166,6 +165,3 @@ class Worker:
         }
         metrics |= {f"closed_{code}_total": count for code, count in gateway.closed_by_code.items()}
         return metrics
-
-    def _opened(self, handle: int, listener: Listener) -> None:
-        self._gateway.on_open(handle, listener.token, listener.address)

@@ -129,7 +129,7 @@ class TestEcho:
     @pytest.fixture
     async def engine(self):
         server = EchoServer(load(environ={}, flags={"ws.port": 0, "ws.compress_above": 0}))
-        await server.start()
+        server.start()
         yield server
         await Socket.leave_all()
         server.stop()

@@ -234,6 +234,6 @@ async def test_a_thousand_sudden_deaths_leave_nothing_behind(engine):
 
     await eventually(empty)
     gateway = engine.worker._gateway
-    assert not gateway._addresses
+    assert not gateway._strangers
     assert not gateway._tasks
     assert json.dumps(engine.worker.metrics())

@@ -105,7 +105,7 @@ async def test_a_frame_that_comes_with_the_request_is_refused(engine):
     socket = await Socket.connect(engine.port)
     await socket.request(upgrade_request() + frames.build(frames.TEXT, b"not masked either"))
     assert socket.status == 101
-    await socket.closed()
+    assert (await socket.closed())[0] == 1002
 
 
 async def test_a_full_worker_says_so(make_engine):

@@ -1,5 +1,6 @@
 """The hub over socket pairs: no event loop, every step by hand."""
 
+import select
 import socket
 from itertools import pairwise
 
@@ -56,6 +57,7 @@ def _hub(**settings: int) -> tuple[Hub, Echo]:
         "max_queue": MAX_QUEUE,
         "ping_interval": 60_000,
         "pong_timeout": 60_000,
+        "upgrade_timeout": 60_000,
         "auth_timeout": 60_000,
         "close_timeout": 60_000,
         "expiry_notice": 0,
@@ -72,8 +74,11 @@ def _join(hub: Hub, *, binary: bool = True, buffer: int | None = None) -> tuple[
     if buffer:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     theirs.setblocking(False)
-    handle = hub.adopt(ours.detach(), binary)
+    ours.setblocking(False)
+    handle = hub.adopt(ours.detach())
     assert handle is not None
+    assert hub.upgrade(handle, b"", binary)
+    hub.flush()
     assert hub.bind(handle, USER, NOBODY, SESSION, hub.now_ms() + 10**9)
     return handle, theirs
 
@@ -222,7 +227,7 @@ def test_a_full_hub_closes_what_it_cannot_take():
     hub, _ = _hub(capacity=1)
     _, first = _join(hub)
     ours, theirs = socket.socketpair()
-    assert hub.adopt(ours.detach(), True) is None
+    assert hub.adopt(ours.detach()) is None
     assert theirs.recv(1) == b""
     assert hub.counters()["refused_full"] == 1
     first.close()
@@ -289,3 +294,114 @@ def test_ids_of_another_length_are_refused(size):
     with pytest.raises(ValueError, match="16 bytes"):
         hub.bind(handle, bytes(size), NOBODY, SESSION, 0)
     theirs.close()
+
+
+class Door:
+    """Upgrades or refuses whatever comes, and remembers it."""
+
+    def __init__(self, hub: Hub, *, refuses: bool = False) -> None:
+        self.hub = hub
+        self.refuses = refuses
+        self.heads: list[bytes] = []
+        self.too_long = 0
+
+    def on_request(self, handle, head):
+        self.heads.append(head)
+        assert not self.hub.send(handle, b"not yet")
+        if self.refuses:
+            assert self.hub.answer(handle, b"HTTP/1.1 400 No\r\n\r\n")
+        else:
+            assert self.hub.upgrade(handle, b"HTTP/1.1 101 Yes\r\n\r\n", True)
+            assert self.hub.send(handle, b"welcome")
+
+    def on_long_request(self, handle):
+        self.too_long += 1
+        self.hub.answer(handle, b"HTTP/1.1 431 Long\r\n\r\n")
+
+
+def _knock(hub: Hub, **door: bool) -> tuple[Door, socket.socket]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    doorman = Door(hub, **door)
+    hub.listen(listening.fileno(), doorman)
+    theirs = socket.create_connection(listening.getsockname())
+    theirs.settimeout(5)
+    hub.poll()
+    hub.stop_listening()
+    listening.close()
+    assert len(hub) == 1
+    return doorman, theirs
+
+
+def _say(hub: Hub, theirs: socket.socket, data: bytes) -> None:
+    theirs.sendall(data)
+    select.select([hub.fileno()], [], [], 5)
+    hub.poll()
+
+
+HEAD = b"GET /ws HTTP/1.1\r\nHost: x"
+
+
+@given(st.lists(st.integers(0, len(HEAD) + 4), max_size=4))
+@settings(deadline=None, max_examples=30)
+def test_a_request_may_come_in_any_pieces_and_the_first_message_follows_the_answer(cuts):
+    hub, handler = _hub()
+    door, theirs = _knock(hub)
+    data = HEAD + b"\r\n\r\n"
+    edges = [0, *sorted(cuts), len(data)]
+    for start, end in pairwise(edges):
+        if start < end:
+            _say(hub, theirs, data[start:end])
+    assert door.heads == [HEAD]
+    expected = b"HTTP/1.1 101 Yes\r\n\r\n" + frames.build(frames.BINARY, b"welcome")
+    assert theirs.recv(1000) == expected
+    assert hub.counters()["writes"] == 1
+    assert hub.counters()["upgraded"] == 1
+    theirs.close()
+    hub.poll()
+    assert [code for _, code in handler.closed] == [1006]
+
+
+def test_a_refused_request_is_answered_and_its_stream_ended_unheard_by_the_handler():
+    hub, handler = _hub()
+    _, theirs = _knock(hub, refuses=True)
+    _say(hub, theirs, HEAD + b"\r\n\r\n")
+    assert theirs.recv(1000) == b"HTTP/1.1 400 No\r\n\r\n"
+    assert theirs.recv(1000) == b""
+    theirs.close()
+    select.select([hub.fileno()], [], [], 5)
+    hub.poll()
+    assert len(hub) == 0
+    assert handler.closed == []
+
+
+def test_a_request_that_never_ends_is_answered_while_the_peer_still_sends():
+    hub, _ = _hub()
+    door, theirs = _knock(hub)
+    for _ in range(40):
+        _say(hub, theirs, b"x" * 1000)
+    assert door.too_long == 1
+    assert theirs.recv(1000) == b"HTTP/1.1 431 Long\r\n\r\n"
+    theirs.close()
+
+
+def test_whoever_says_nothing_is_dropped_after_the_upgrade_timeout():
+    hub, handler = _hub(upgrade_timeout=0)
+    _, theirs = _knock(hub)
+    deadline = hub.now_ms() + 5000
+    while len(hub) and hub.now_ms() < deadline:
+        hub.tick()
+    assert theirs.recv(1) == b""
+    assert handler.closed == []
+    assert hub.counters()["upgrade_timeouts"] == 1
+    theirs.close()
+
+
+def test_the_peers_address_is_known():
+    hub, _ = _hub()
+    _, theirs = _knock(hub)
+    (handle,) = hub.table.handles()
+    assert hub.peer(handle) == "127.0.0.1"
+    theirs.close()
+    hub.poll()
+    assert hub.peer(handle) == ""
