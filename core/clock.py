@@ -15,12 +15,19 @@ class Clock(Protocol):
         """The current time, aware, in UTC."""
         ...
 
+    def now_ms(self) -> int:
+        """The current time in whole milliseconds since the epoch."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
 
 
 class ManualClock:
@@ -31,6 +38,9 @@ class ManualClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def now_ms(self) -> int:
+        return to_ms(self._now)
 
     def advance(self, delta: timedelta) -> None:
         """Move forward by `delta`."""

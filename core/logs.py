@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import structlog
 
+_wanted = logging.INFO
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -27,6 +28,8 @@ def configure(level: str, style: str, stream: TextIO | None = None, **context: A
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     exceptions: list[Any] = [structlog.processors.format_exc_info] if style == "json" else []
+    global _wanted  # noqa: PLW0603 - logging is one per process, as structlog's own settings are
+    _wanted = LEVELS[level]
     structlog.configure(
         processors=[*shared, *exceptions, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -52,6 +55,11 @@ class _Named:
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    @property
+    def debugging(self) -> bool:
+        """Whether lines of level debug are written: asked where making one would cost too much."""
+        return _wanted <= logging.DEBUG
 
     def __getattr__(self, method: str) -> Any:
         return getattr(structlog.get_logger().bind(logger=self._name), method)

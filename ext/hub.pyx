@@ -6,17 +6,18 @@ watches the epoll set's own descriptor (`fileno`) and calls `poll` when any sock
 `tick` from one timer; everything else is called by the handler's side.
 
 Reading uses one buffer for all connections. What is sent to a connection waits until the end of the loop's
-tick, so that several messages leave in one write; a broadcast is written at once. What the socket does not
-take waits in a buffer of the connection's own, bounded, until the socket is writable again, and all that
-comes later queues behind it: order per connection always holds.
+tick, so that several messages leave in one write; a broadcast is written at once. What the socket
+does not take waits in a buffer of the connection's own, bounded, until the socket is writable again,
+and all that comes later queues behind it: order per connection always holds.
 
-A connection begins as an HTTP request, whose head goes to the door as it came; the door upgrades it, or
-answers it and that is its end. The answer and what is sent next leave in one write.
+A connection begins as an HTTP request, whose head goes to the door as it came; the door upgrades it,
+or answers it and that is its end. The answer and what is sent next leave in one write.
 
-An upgraded connection ends in one of four ways: the peer closes (its close frame is answered, then the socket is
-closed); we close (close frame, then the peer's answer, its end of stream or the deadline); the peer breaks
-the protocol or reads too slowly (close frame, our direction shut, what still arrives thrown away, until
-its end of stream or the deadline); or the socket dies (1006). `on_closed` is told once, whichever it is.
+An upgraded connection ends in one of four ways: the peer closes (its close frame is answered, then the
+socket is closed); we close (close frame, then the peer's answer, its end of stream or the deadline);
+the peer breaks the protocol or reads too slowly (close frame, our direction shut, what still arrives
+thrown away, until its end of stream or the deadline); or the socket dies (1006). `on_closed` is told
+once, whichever it is.
 
 Not safe for use from more than one thread.
 """
@@ -83,14 +84,12 @@ cdef extern from "sys/socket.h" nogil:
         uint16_t ss_family
     int accept4(int fd, sockaddr* address, socklen_t* length, int flags)
     int getpeername(int fd, sockaddr* address, socklen_t* length)
-    int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
     ssize_t recv(int fd, void* buffer, size_t size, int flags)
     ssize_t send(int fd, const void* buffer, size_t size, int flags)
     int shutdown(int fd, int how)
 
 cdef extern from "netinet/in.h" nogil:
     enum:
-        IPPROTO_TCP
         INET6_ADDRSTRLEN
     struct in_addr:
         pass
@@ -100,10 +99,6 @@ cdef extern from "netinet/in.h" nogil:
         in_addr sin_addr
     struct sockaddr_in6:
         in6_addr sin6_addr
-
-cdef extern from "netinet/tcp.h" nogil:
-    enum:
-        TCP_NODELAY
 
 cdef extern from "arpa/inet.h" nogil:
     const char* inet_ntop(int family, const void* source, char* target, socklen_t size)
@@ -168,8 +163,8 @@ cdef class Hub:
 
     def __cinit__(
         self, handler, *, uint32_t capacity, size_t max_message, size_t max_queue, int64_t ping_interval,
-        int64_t pong_timeout, int64_t upgrade_timeout, int64_t auth_timeout, int64_t close_timeout, int64_t expiry_notice,
-        Py_ssize_t deflate_above, call_soon,
+        int64_t pong_timeout, int64_t upgrade_timeout, int64_t auth_timeout, int64_t close_timeout,
+        int64_t expiry_notice, Py_ssize_t deflate_above, call_soon,
     ):
         self._epoll = -1
         self._listener = -1
@@ -229,8 +224,10 @@ cdef class Hub:
     # --- connections come -----------------------------------------------------------------------
 
     def listen(self, int fd, door):
-        """Accept connections from a listening socket, which stays the caller's to close; `door` is
-        asked about their requests."""
+        """Accept connections from a listening socket, which stays the caller's to close.
+
+        `door` is asked about their requests. The sockets inherit the listener's options.
+        """
         cdef epoll_event event
         self._door = door
         self._listener = fd
@@ -256,8 +253,8 @@ cdef class Hub:
     cdef void _accept(self) noexcept:
         """Take those who knock, some at a time so that the others are served in between."""
         cdef int fd
-        cdef int i
-        for i in range(ACCEPTS):
+        cdef int64_t slot
+        for _ in range(ACCEPTS):
             fd = accept4(self._listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd < 0:
                 if errno == EMFILE and self._turn_away():
@@ -265,7 +262,10 @@ cdef class Hub:
                 if errno in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
                     self._watch_listener(False)
                 return
-            self._take_in(fd)
+            slot = self._take_in(fd)
+            if slot >= 0:
+                # With luck the request is here already.
+                self._read(<uint32_t>slot)
 
     cdef bint _turn_away(self) noexcept:
         """The process has no descriptor left: give up the spare one for as long as it takes to say so."""
@@ -288,7 +288,6 @@ cdef class Hub:
     cdef int64_t _take_in(self, int fd) noexcept:
         """Give a connected socket a slot and watch it; -1, and `fd` closed, if that cannot be."""
         cdef epoll_event event
-        cdef int yes = 1
         cdef int64_t slot = self.table.insert(fd)
         if slot < 0:
             close_fd(fd)
@@ -299,7 +298,6 @@ cdef class Hub:
         self.table.since_ms[slot] = self._now_us // 1000
         event.events = EPOLLIN
         event.data.u64 = self.table.handle(<uint32_t>slot)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes))
         if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) < 0:
             self.table.remove(<uint32_t>slot)
             close_fd(fd)
@@ -348,8 +346,8 @@ cdef class Hub:
     def answer(self, uint64_t handle, bytes response):
         """Answer a request with `response` and end; false if it is gone.
 
-        Our direction is shut after it. What still arrives is thrown away until the peer's end of stream or the
-        close timeout, so that the answer is not reset away from under a peer who is still sending.
+        Our direction is shut after it. What still arrives is thrown away until the peer's end of stream
+        or the close timeout: closing at once would reset the answer away from a peer who still sends.
         """
         cdef int64_t slot = self.table.find(handle)
         if slot < 0 or self.table.flags[slot] & (Flag.UPGRADING | Flag.CLOSING) != Flag.UPGRADING:
@@ -362,7 +360,7 @@ cdef class Hub:
         cdef int64_t slot = self.table.find(handle)
         cdef sockaddr_storage address
         cdef socklen_t length = sizeof(address)
-        cdef char text[64]
+        cdef char text[INET6_ADDRSTRLEN]
         cdef const void* source
         if slot < 0 or getpeername(self.table.fd[slot], <sockaddr*>&address, &length) < 0:
             return ""

@@ -102,6 +102,15 @@ class Gateway:
         # Connections whose snapshot of `me` is on its way, with the newest event that came meanwhile.
         self._joining: dict[int, Envelope | None] = {}
         self._network: Envelope | None = None
+        self._answers: dict[type, Callable[[int, Any], None]] = {
+            m.Auth: self._take_auth,
+            m.Beat: self.nodes.beat,
+            m.Call: self._take_call,
+            m.ChallengeReply: self.nodes.reply,
+            m.Ping: self._take_ping,
+            m.Subscribe: self._subscribe,
+            m.Unsubscribe: self._unsubscribe,
+        }
         self._methods: dict[str, Callable[[UUID, dict[str, Any]], Awaitable[Any]]] = {
             "me.overview": self._call_overview,
             "network.summary": self._call_summary,
@@ -128,19 +137,17 @@ class Gateway:
         """Decode and answer one message."""
         try:
             message = self._decode(handle, payload)
-            if isinstance(message, m.Auth):
-                self._authenticate(handle, message.token)
-            elif handle in self._strangers:
+            if handle in self._strangers and not isinstance(message, m.Auth):
                 raise Unauthenticated("unauthenticated", "Send `auth` first.")
-            else:
-                self._dispatch(handle, message)
+            self._answers[type(message)](handle, message)
         except Refusal as refusal:
             self._refuse(handle, refusal)
 
     def on_closed(self, handle: int, code: int) -> None:
         """Forget the connection."""
         self.closed_by_code[code] = self.closed_by_code.get(code, 0) + 1
-        log.debug("connection closed", connection=self._connection(handle), code=code)
+        if log.debugging:
+            log.debug("connection closed", connection=self._connection(handle), code=code)
         self._strangers.discard(handle)
         self._strikes.pop(handle, None)
         self.nodes.closed(handle, code)
@@ -205,13 +212,14 @@ class Gateway:
             self._strangers.discard(handle)
             session_id = new_id()
             self.hub.bind(handle, principal.user_id.bytes, node, session_id.bytes, expires_ms)
-            log.debug(
-                "connection opened",
-                connection=str(session_id),
-                user=str(principal.user_id),
-                node=str(principal.node_id) if principal.node_id else None,
-                address=self.hub.peer(handle),
-            )
+            if log.debugging:
+                log.debug(
+                    "connection opened",
+                    connection=str(session_id),
+                    user=str(principal.user_id),
+                    node=str(principal.node_id) if principal.node_id else None,
+                    address=self.hub.peer(handle),
+                )
         if session_id is None:
             return
         limits = m.Limits(self._config.ws.max_message, self._config.ws.max_subscriptions)
@@ -252,20 +260,14 @@ class Gateway:
             raise InvalidInput("bad_message", str(error)[:200]) from error
         return message
 
-    def _dispatch(self, handle: int, message: m.AnyClientMessage) -> None:
-        match message:
-            case m.Beat():
-                self.nodes.beat(handle, message)
-            case m.ChallengeReply():
-                self.nodes.reply(handle, message)
-            case m.Ping():
-                self._send(handle, m.Pong(self._clock.now()))
-            case m.Subscribe():
-                self._subscribe(handle, message)
-            case m.Unsubscribe():
-                self._unsubscribe(handle, message)
-            case m.Call():
-                self._start(handle, self._call(handle, message), message.id)
+    def _take_auth(self, handle: int, message: m.Auth) -> None:
+        self._authenticate(handle, message.token)
+
+    def _take_ping(self, handle: int, message: m.Ping) -> None:
+        self._send(handle, m.Pong(self._clock.now()))
+
+    def _take_call(self, handle: int, message: m.Call) -> None:
+        self._start(handle, self._call(handle, message), message.id)
 
     def _subscribe(self, handle: int, message: m.Subscribe) -> None:
         if _channel(message.channel) == NETWORK:
@@ -309,11 +311,13 @@ class Gateway:
 
     def _leave_me(self, handle: int) -> None:
         """Undo what joining `me` did, however far it got."""
-        user_id = self._user(handle)
-        if user_id is not None and (handle in self._joining or self.hub.channels(handle) & ME):
-            self.residents.leave(user_id)
+        if handle not in self._joining and not self.hub.channels(handle) & ME:
+            return
         self._joining.pop(handle, None)
         self.hub.unsubscribe(handle, ME)
+        user_id = self._user(handle)
+        if user_id is not None:
+            self.residents.leave(user_id)
 
     async def _join_network(self, handle: int, message: m.Subscribe) -> None:
         if self._network is not None:

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
-from core.clock import Clock, to_ms
+from core.clock import Clock
 from core.config import Network
 from core.errors import InvalidInput, Unauthenticated
 from core.messages import Beat, Challenge, ChallengeReply, challenge_bytes
@@ -62,7 +62,7 @@ class NodeConnections:
 
     def opened(self, handle: int, node_id: UUID, session_id: UUID, public_key: bytes, address: str) -> None:
         """An authenticated connection of a node begins; it is challenged at once."""
-        now_ms = to_ms(self._clock.now())
+        now_ms = self._clock.now_ms()
         key = Ed25519PublicKey.from_public_bytes(public_key)
         self._nodes[handle] = _Node(node_id, session_id, key, confirmed_ms=now_ms)
         self._record(Opened(node_id, session_id, now_ms, address))
@@ -72,7 +72,7 @@ class NodeConnections:
         """The connection ended; unknown handles are ignored."""
         node = self._nodes.pop(handle, None)
         if node is not None:
-            self._record(Closed(node.node_id, node.session_id, to_ms(self._clock.now()), code))
+            self._record(Closed(node.node_id, node.session_id, self._clock.now_ms(), code))
 
     def on_alarm(self, handle: int) -> None:
         """A challenge is due, or the answer to one is overdue."""
@@ -98,7 +98,7 @@ class NodeConnections:
             Reported(
                 node.node_id,
                 node.session_id,
-                to_ms(self._clock.now()),
+                self._clock.now_ms(),
                 beat.bytes_up,
                 beat.bytes_down,
                 beat.errors,
@@ -127,7 +127,7 @@ class NodeConnections:
             node.confirmed_ms = None
             raise Unauthenticated("wrong_signature", "The signature is not this node's.") from error
         self.answered += 1
-        now_ms = to_ms(self._clock.now())
+        now_ms = self._clock.now_ms()
         # A clock that was set back confirms nothing until it has caught up.
         if node.confirmed_ms is not None and now_ms > node.confirmed_ms:
             self._record(Confirmed(node.node_id, node.session_id, node.confirmed_ms, now_ms))

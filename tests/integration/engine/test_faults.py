@@ -10,7 +10,7 @@ from support.waiting import eventually
 from support.websocket import client_frame
 
 from core.errors import CloseCode
-from core.messages import MSGPACK_SUBPROTOCOL
+from core.messages import MSGPACK_SUBPROTOCOL, Ping
 from ext import frames
 
 
@@ -201,16 +201,16 @@ async def test_a_bug_in_answering_ends_that_connection_only(engine, monkeypatch)
     _, token = await engine.person()
     victim, _ = await engine.join(token=token)
     other, _ = await engine.join(token=token)
-    gateway = engine.worker._gateway
-    dispatch = gateway._dispatch
+    answers = engine.worker._gateway._answers
+    answer = answers[Ping]
 
     def broken(handle, message):
         raise RuntimeError("a bug with a secret in its text")
 
-    monkeypatch.setattr(gateway, "_dispatch", broken)
+    monkeypatch.setitem(answers, Ping, broken)
     victim.send({"type": "ping"})
     assert await victim.closed() == (1011, "internal error")
-    monkeypatch.setattr(gateway, "_dispatch", dispatch)
+    monkeypatch.setitem(answers, Ping, answer)
     other.send({"type": "ping"})
     await other.receive("pong")
 
