@@ -56,7 +56,10 @@ log = get_logger("engine.gateway")
 
 
 class Gateway:
-    """Answers the clients of one worker. `record` takes what is observed of nodes."""
+    """Answers the clients of one worker.
+
+    `record` takes what is observed of nodes; `announce` is told when `nodes.reports` has some.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Gateway:
         networks: Networks,
         presence: Presence,
         record: Callable[[Record], None],
+        announce: Callable[[], None],
     ) -> None:
         ws = config.ws
         self._config = config
@@ -91,7 +95,14 @@ class Gateway:
             deflate_above=ws.compress_above,
             call_soon=asyncio.get_running_loop().call_soon,
         )
-        self.nodes = NodeConnections(config.network, clock, self.hub, record, self._send)
+        self.nodes = NodeConnections(
+            settings=config.network,
+            clock=clock,
+            hub=self.hub,
+            record=record,
+            announce=announce,
+            send=self._send,
+        )
         self.residents = Residents(presence, worker_id, PRESENCE_TTL)
         self._open = 0
         # Connections that have not said yet who they are.

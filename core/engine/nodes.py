@@ -26,24 +26,52 @@ from storage.base import Closed, Confirmed, Opened, Record, Reported
 
 
 class _Node(Struct):
-    """One connection of a node. `confirmed_ms` is up to when it is confirmed, None if it is not."""
+    """One connection of a node. `confirmed_ms` is up to when it is confirmed, None if it is not.
+
+    `beaten_ms` is the time of the newest beat that was not recorded yet, 0 if there is none; the sums
+    are of those beats.
+    """
 
     node_id: UUID
     session_id: UUID
     key: Ed25519PublicKey
     confirmed_ms: int | None
     nonce: bytes | None = None
+    beaten_ms: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    errors: int = 0
+    agent_version: str = ""
+
+    def take_report(self) -> Reported:
+        """The beats that were not recorded yet, added up; they count as recorded now."""
+        report = Reported(
+            self.node_id,
+            self.session_id,
+            self.beaten_ms,
+            self.bytes_up,
+            self.bytes_down,
+            self.errors,
+            self.agent_version,
+        )
+        self.beaten_ms = self.bytes_up = self.bytes_down = self.errors = 0
+        return report
 
 
 class NodeConnections:
-    """Follows the nodes' connections by their handles and records what it sees."""
+    """Follows the nodes' connections by their handles and records what it sees.
+
+    `record` takes one observation; `announce` is told when `reports` has some.
+    """
 
     def __init__(
         self,
+        *,
         settings: Network,
         clock: Clock,
         hub: Hub,
         record: Callable[[Record], None],
+        announce: Callable[[], None],
         send: Callable[[int, Challenge], None],
     ) -> None:
         self._interval_ms = settings.challenge_interval * 1000
@@ -51,6 +79,8 @@ class NodeConnections:
         self._clock = clock
         self._hub = hub
         self._record = record
+        self._announce = announce
+        self._beaten: list[_Node] = []
         self._send = send
         self._nodes: dict[int, _Node] = {}
         self.answered = 0
@@ -72,6 +102,8 @@ class NodeConnections:
         """The connection ended; unknown handles are ignored."""
         node = self._nodes.pop(handle, None)
         if node is not None:
+            if node.beaten_ms:
+                self._record(node.take_report())
             self._record(Closed(node.node_id, node.session_id, self._clock.now_ms(), code))
 
     def on_alarm(self, handle: int) -> None:
@@ -88,23 +120,28 @@ class NodeConnections:
             self._wait(handle)
 
     def beat(self, handle: int, beat: Beat) -> None:
-        """Record a beat.
+        """Add a beat to what `reports` returns next.
 
         Raises:
             InvalidInput: "not_a_node".
         """
-        node = self._find(handle)
-        self._record(
-            Reported(
-                node.node_id,
-                node.session_id,
-                self._clock.now_ms(),
-                beat.bytes_up,
-                beat.bytes_down,
-                beat.errors,
-                beat.agent_version,
-            )
-        )
+        node = self._nodes.get(handle)
+        if node is None:
+            raise _not_a_node()
+        if not node.beaten_ms:
+            self._beaten.append(node)
+            if len(self._beaten) == 1:
+                self._announce()
+        node.beaten_ms = self._clock.now_ms()
+        node.bytes_up += beat.bytes_up
+        node.bytes_down += beat.bytes_down
+        node.errors += beat.errors
+        node.agent_version = beat.agent_version
+
+    def reports(self) -> list[Record]:
+        """One record for each node that has beaten since this was asked last."""
+        beaten, self._beaten = self._beaten, []
+        return [node.take_report() for node in beaten if node.beaten_ms]
 
     def reply(self, handle: int, reply: ChallengeReply) -> None:
         """Judge the answer to a challenge.
@@ -114,7 +151,9 @@ class NodeConnections:
                 another's nonce.
             Unauthenticated: "wrong_signature".
         """
-        node = self._find(handle)
+        node = self._nodes.get(handle)
+        if node is None:
+            raise _not_a_node()
         if node.nonce is None or not hmac.compare_digest(node.nonce, reply.nonce):
             self.refused += 1
             raise InvalidInput("challenge_unknown", "No such challenge is open.")
@@ -134,12 +173,6 @@ class NodeConnections:
         if node.confirmed_ms is None or now_ms > node.confirmed_ms:
             node.confirmed_ms = now_ms
 
-    def _find(self, handle: int) -> _Node:
-        node = self._nodes.get(handle)
-        if node is None:
-            raise InvalidInput("not_a_node", "Only nodes send this.")
-        return node
-
     def _challenge(self, handle: int, node: _Node) -> None:
         node.nonce = os.urandom(32)
         self._hub.set_alarm(handle, self._hub.now_ms() + round(self._timeout.total_seconds() * 1000))
@@ -149,3 +182,7 @@ class NodeConnections:
         """Let the next challenge come after half to one and a half of the mean interval."""
         pause = self._interval_ms * random.uniform(0.5, 1.5)  # noqa: S311 - the nonce is the secret
         self._hub.set_alarm(handle, self._hub.now_ms() + round(pause))
+
+
+def _not_a_node() -> InvalidInput:
+    return InvalidInput("not_a_node", "Only nodes send this.")

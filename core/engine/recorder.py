@@ -7,6 +7,7 @@ stream applies each number once, so nothing is lost and nothing doubled while Re
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -25,9 +26,13 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Recorder:
-    """Gathers records and appends them; holds at most `backlog`, then drops the oldest."""
+    """Gathers records and appends them; holds at most `backlog`, then drops the oldest.
+
+    `gather`, once set, is asked for further records whenever what was gathered is appended.
+    """
 
     def __init__(self, streams: StreamLog, worker: str, interval: float, backlog: int) -> None:
+        self.gather: Callable[[], Iterable[Record]] = tuple
         self._streams = streams
         self._worker = worker
         self._interval = interval
@@ -52,6 +57,10 @@ class Recorder:
         self._records.append(record)
         self._wake.set()
 
+    def wake(self) -> None:
+        """`gather` has something."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Append what comes until cancelled."""
         backoff = Backoff(base=0.1, cap=5.0)
@@ -61,6 +70,7 @@ class Recorder:
                 await self.flush()
             except StorageUnavailable as error:
                 self.failures += 1
+                self._wake.set()
                 delay = backoff.next()
                 log.warning(
                     "observations wait", waiting=len(self), retry_in=round(delay, 2), error=str(error)
@@ -76,6 +86,10 @@ class Recorder:
         Raises:
             StorageUnavailable: what was not appended is kept.
         """
+        # First: what comes while this waits for the stream wakes the loop again.
+        self._wake.clear()
+        for record in self.gather():
+            self.add(record)
         while self._batch is not None or self._records:
             if self._batch is None:
                 self._sequence += 1
@@ -85,4 +99,3 @@ class Recorder:
             await self._streams.append(INGEST_STREAM, _encode(self._batch), STREAM_LENGTH)
             self.appended += len(self._batch.records)
             self._batch = None
-        self._wake.clear()

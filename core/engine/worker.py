@@ -58,7 +58,9 @@ class Worker:
             networks=networks,
             presence=presence,
             record=self._recorder.add,
+            announce=self._recorder.wake,
         )
+        self._recorder.gather = self._gateway.nodes.reports
         self._hub = self._gateway.hub
         self._bus = Bus(streams, worker_id, self._gateway.on_events)
         self._front = Front(config, self._hub, self._gateway.on_open, self.ready)

@@ -112,6 +112,25 @@ async def test_beats_are_recorded(engine):
     assert reported == Reported(node.node_id, session, engine.house.now_ms, 10, 20, 1, "1.2.3")
 
 
+async def test_beats_between_two_appends_are_added_up_and_none_is_lost_with_its_connection(make_engine):
+    engine = await make_engine(**{"network.flush_interval": 60.0})
+    owner, _ = await engine.person()
+    socket, node, _, session = await engine.join_node(owner)
+    await _recorded(engine, Opened)
+    for number in range(1, 5):
+        socket.send({"type": "beat", "bytes_up": number, "bytes_down": 2, "agent_version": f"1.{number}"})
+    await socket.leave()
+
+    async def gone() -> bool:
+        return engine.metric("connections_open") == 0
+
+    await eventually(gone)
+    await engine.worker.stop()
+    reports = [record for record in await _records(engine) if isinstance(record, Reported)]
+    assert [(r.node_id, r.session_id, r.agent_version) for r in reports] == [(node.node_id, session, "1.4")]
+    assert (reports[0].bytes_up, reports[0].bytes_down) == (10, 8)
+
+
 @pytest.mark.parametrize("beat", [{"bytes_up": -1, "bytes_down": 0}, {"bytes_up": 1 << 51, "bytes_down": 0}])
 async def test_absurd_beats_are_refused(engine, beat):
     owner, _ = await engine.person()

@@ -80,3 +80,34 @@ async def test_the_loop_appends_what_comes():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_is_gathered_while_an_append_waits_is_not_forgotten():
+    gathered: list[Closed] = []
+
+    class Slow(MemoryStreams):
+        async def append(self, stream, payload, max_length=None):
+            if not gathered and not seen:
+                # Something happens while Redis takes its time.
+                gathered.append(_record(2))
+                recorder.wake()
+            return await super().append(stream, payload, max_length)
+
+    def gather() -> list[Closed]:
+        records = gathered[:]
+        gathered.clear()
+        seen.extend(records)
+        return records
+
+    seen: list[Closed] = []
+    streams = Slow()
+    recorder = Recorder(streams, "w", 0.001, 100)
+    recorder.gather = gather
+    recorder.add(_record(1))
+    task = asyncio.create_task(recorder.run())
+    entries = await streams.read({INGEST_STREAM: "0-0"}, 10, 5000)
+    entries += await streams.read({INGEST_STREAM: entries[-1][1]}, 10, 5000)
+    batches = [msgspec.msgpack.decode(payload, type=Batch) for _, _, payload in entries]
+    assert [record.at_ms for batch in batches for record in batch.records] == [1, 2]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
