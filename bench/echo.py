@@ -17,7 +17,7 @@ async def serve() -> None:
     raise_open_files()
     logs.configure("warning", "text", process="echo")
     server = EchoServer(load(environ={}, flags={"ws.port": 0}))
-    await server.start()
+    server.start()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(0, ended.set)
     sys.stdout.buffer.write(msgspec.json.encode({"event": "listening", "port": server.port}) + b"\n")
