@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from bench import machine, measure
 from bench.cluster import Cluster, start_cluster
-from bench.load.client import ON_BOTH, ON_NETWORK, LoadClient, load_client
+from bench.load.client import ON_BOTH, ON_NETWORK, LoadClient, load_client, sources
 from bench.program import BenchError
 from bench.run import RESULTS, write
 
@@ -144,7 +144,7 @@ class Run:
                         share,
                         dialect,
                         mint=self._cluster.user_token,
-                        source=str(FIRST_SOURCE + number),
+                        source=str(FIRST_SOURCE + number * sources(share)),
                         in_flight=IN_FLIGHT,
                         seconds=self._options.open_within + self._options.hold + 600,
                     )

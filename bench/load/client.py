@@ -109,6 +109,15 @@ def _answered(answer: Answer) -> Answer:
     return answer
 
 
+def sources(connections: int) -> int:
+    """How many source addresses a client for so many connections takes, from `source` on.
+
+    The kernel's search for a free port goes through the odd ones first, about 14,000 of an address,
+    and becomes slow as these fill up.
+    """
+    return math.ceil(connections / 6_000)
+
+
 @asynccontextmanager
 async def load_client(
     port: int,
@@ -129,7 +138,7 @@ async def load_client(
     command: list[str | Path] = [
         c_program("load/load.c"),
         *("--port", str(port), "--connections", str(connections), "--path", dialect.path),
-        *("--source", source, "--sources", str(math.ceil(connections / 20_000))),
+        *("--source", source, "--sources", str(sources(connections))),
         *("--in-flight", str(in_flight), "--rate", str(rate), "--seconds", str(seconds)),
         *("--greetings", str(dialect.greetings), "--answers", str(dialect.answers)),
     ]
