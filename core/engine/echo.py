@@ -1,12 +1,11 @@
 """The raw echo mode: everything comes back, for conformance suites and benches."""
 
-import asyncio
+import msgspec
 
 from core.config import Config
-from core.engine.front import Front
+from core.engine.front import Front, make_hub
 from core.logs import get_logger
 from core.metrics import Metrics
-from ext.hub import Hub
 
 MAX_MESSAGE = 16 * 1024 * 1024
 # What may wait for one reader: a few messages of the largest size.
@@ -19,21 +18,13 @@ class EchoServer:
     """Serves /echo with the engine's own sockets, parser and frames; needs no other server."""
 
     def __init__(self, config: Config) -> None:
-        ws = config.ws
-        self._hub = Hub(
-            self,
-            capacity=ws.max_connections,
+        ws = msgspec.structs.replace(
+            config.ws,
             max_message=MAX_MESSAGE,
             max_queue=MAX_QUEUE,
-            ping_interval=round(ws.ping_interval * 1000),
-            pong_timeout=round(ws.pong_timeout * 1000),
-            upgrade_timeout=round(ws.handshake_timeout * 1000),
-            auth_timeout=round(ws.auth_timeout * 1000),
-            close_timeout=round(ws.close_timeout * 1000),
-            expiry_notice=0,
-            deflate_above=min(ws.compress_above, 0),
-            call_soon=asyncio.get_running_loop().call_soon,
+            compress_above=min(config.ws.compress_above, 0),
         )
+        self._hub = make_hub(self, ws)
         self._front = Front(config, self._hub, self._opened, self.ready, echo=True)
 
     @property

@@ -3,17 +3,45 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from core.config import Config
+from core.config import Config, Ws
 from core.engine.handshake import Doorman, Refused
 from core.errors import StartupError
 from core.logs import get_logger
 from core.metrics import Metrics
 from ext.hub import Hub
 
+if TYPE_CHECKING:
+    from ext.hub import Handler  # it exists for type checkers only
+
 TICK = 0.1
+# Slots beyond `ws.max_connections`, for those who are told that the worker is full.
+SPARE_SLOTS = 1024
 
 log = get_logger("engine.front")
+
+
+def make_hub(handler: "Handler", ws: Ws) -> Hub:
+    """A hub with the limits and deadlines of `ws`, for the running loop."""
+    return Hub(
+        handler,
+        capacity=ws.max_connections + SPARE_SLOTS,
+        max_message=ws.max_message,
+        max_queue=ws.max_queue,
+        ping_interval=_ms(ws.ping_interval),
+        pong_timeout=_ms(ws.pong_timeout),
+        upgrade_timeout=_ms(ws.handshake_timeout),
+        auth_timeout=_ms(ws.auth_timeout),
+        close_timeout=_ms(ws.close_timeout),
+        expiry_notice=_ms(ws.expiry_notice),
+        deflate_above=ws.compress_above,
+        call_soon=asyncio.get_running_loop().call_soon,
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 class Front:

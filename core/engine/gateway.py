@@ -16,6 +16,7 @@ import msgspec
 from core import messages as m
 from core.clock import Clock, new_id
 from core.config import Config
+from core.engine.front import make_hub
 from core.engine.nodes import NodeConnections
 from core.engine.residents import Residents
 from core.errors import (
@@ -30,7 +31,6 @@ from core.errors import (
 )
 from core.logs import get_logger
 from ext.frames import Message
-from ext.hub import Hub
 from services.earnings import Earnings
 from services.events import Envelope
 from services.networks import Networks
@@ -46,8 +46,6 @@ CHANNELS = {"me": ME, "network": NETWORK}
 EPOCH = "1"
 
 NOBODY = bytes(16)
-# Slots beyond `ws.max_connections`, for those who are told that the worker is full.
-SPARE_SLOTS = 1024
 MAX_STRIKES = 10
 MAX_TASKS = 1000
 PRESENCE_TTL = 60.0
@@ -81,20 +79,7 @@ class Gateway:
         self._tokens = tokens
         self._earnings = earnings
         self._networks = networks
-        self.hub = Hub(
-            self,
-            capacity=ws.max_connections + SPARE_SLOTS,
-            max_message=ws.max_message,
-            max_queue=ws.max_queue,
-            ping_interval=_ms(ws.ping_interval),
-            pong_timeout=_ms(ws.pong_timeout),
-            upgrade_timeout=_ms(ws.handshake_timeout),
-            auth_timeout=_ms(ws.auth_timeout),
-            close_timeout=_ms(ws.close_timeout),
-            expiry_notice=_ms(ws.expiry_notice),
-            deflate_above=ws.compress_above,
-            call_soon=asyncio.get_running_loop().call_soon,
-        )
+        self.hub = make_hub(self, ws)
         self.nodes = NodeConnections(
             settings=config.network,
             clock=clock,
