@@ -86,17 +86,9 @@ def open_files() -> int:
 def limits(connections: int, per_process: int, processes: int, memory_needed: int) -> list[Limit]:
     """What `connections` with both ends on this machine need, `per_process` at each end of a process."""
     files = connections * FILES_PER_CONNECTION + processes * SPARE_FILES + 100_000
-    low, high = map(int, _sysctl("net/ipv4/ip_local_port_range").split())
     found = [
         Limit("RLIMIT_NOFILE (hard)", open_files(), per_process + SPARE_FILES, "ulimit -Hn, limits.conf"),
         Limit("fs.file-max", int(_sysctl("fs/file-max")), files, f"sysctl -w fs.file-max={files}"),
-        Limit(
-            "net.ipv4.ip_local_port_range",
-            high - low + 1,
-            # The kernel looks for a free port in vain for long when nearly all are taken.
-            per_process * 5 // 4,
-            "sysctl -w net.ipv4.ip_local_port_range='10000 60999'",
-        ),
         Limit(
             "kernel.pid_max",
             int(_sysctl("kernel/pid_max")),

@@ -38,10 +38,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
-
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 #define BUFFER (256 * 1024)
@@ -49,6 +45,9 @@
 #define EVENTS 512
 #define SECOND INT64_C(1000000000)
 #define MAX_CODES 32
+/* Source ports. They are named here: the kernel's own search becomes slow as an address fills up. */
+#define FIRST_PORT 10000
+#define PORTS 55000
 
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 enum state { FREE, CONNECTING, UPGRADING, GREETING, OPEN, LEAVING };
@@ -107,7 +106,7 @@ static bool opening;
 static int64_t open_began, opened_total, lost, retries, retries_left;
 static double allowance;
 static int64_t allowance_at;
-static uint32_t next_source;
+static uint64_t next_source;
 static int churn_left, churn_done, churn_total;
 static int64_t churn_began;
 
@@ -355,18 +354,28 @@ static void ask_upgrade(struct connection *c) {
     transmit(c, (uint8_t *)request, size);
 }
 
+/* Binds to the next free port of the next source address. */
+static void bind_source(int fd) {
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    for (int tries = 0; tries < PORTS; tries++) {
+        uint64_t turn = next_source++;
+        source.sin_addr.s_addr = htonl(source_first + (uint32_t)(turn % (uint64_t)source_count));
+        source.sin_port = htons((uint16_t)(FIRST_PORT + turn / (uint64_t)source_count % PORTS));
+        if (!bind(fd, (struct sockaddr *)&source, sizeof source)) return;
+        if (errno != EADDRINUSE) break;
+    }
+    die("bind: %s", strerror(errno));
+}
+
 static void start(void) {
     struct connection *c;
-    struct sockaddr_in source = {.sin_family = AF_INET};
     int one = 1;
     if (!idle_count) die("too many connections");
     c = &connections[idle_slots[--idle_count]];
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) die("socket: %s", strerror(errno));
-    source.sin_addr.s_addr = htonl(source_first + next_source++ % (uint32_t)source_count);
-    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (bind(c->fd, (struct sockaddr *)&source, sizeof source) < 0) die("bind: %s", strerror(errno));
+    bind_source(c->fd);
     c->since = now;
     c->state = CONNECTING;
     in_flight++;
