@@ -9,6 +9,7 @@ replaced. With `--check` nothing is written, and a difference is an error.
 import argparse
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def _million(result: dict[str, Any] | None) -> str:
         ("opened in", f"{result['open_seconds']:,.0f} s"),
         ("user memory of all workers, a connection (PSS)", f"{result['pss_per_connection']:,} B"),
         ("the same for each after the first tenth", f"{result['pss_per_further_connection'] or 0:,} B"),
+        ("the same from 10 % to 50 %, and from 50 % to 100 %", " and ".join(_slopes(result["growth"]))),
         ("CPU of all workers, a connection", f"{held['workers_cpu_us_per_connection_and_second']:g} µs/s"),
         ("a broadcast to all took", ", ".join(broadcasts)),
         (
@@ -149,6 +151,14 @@ def _million(result: dict[str, Any] | None) -> str:
         ("commit, date", f"`{result['machine']['commit'][:12]}`, {result['machine']['date'][:10]}"),
     ]
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
+
+
+def _slopes(growth: list[dict[str, float]]) -> list[str]:
+    """Bytes for each further connection, early and late: flat, if memory grows by nothing else."""
+    total = growth[-1]["connections"]
+    points = [next(one for one in growth if one["connections"] >= total * part) for part in (0.1, 0.5, 1)]
+    held = [(one["connections"], one["connections"] * one["pss_per_connection"]) for one in points]
+    return [f"{(b[1] - a[1]) / (b[0] - a[0]):,.0f} B" for a, b in pairwise(held) if b[0] > a[0]]
 
 
 def main() -> int:
