@@ -32,8 +32,8 @@ PROCESS_BYTES = 15_000_000
 DEVIATIONS = 8
 MAX_PER_PROCESS = 19_000
 # Clients that open connections at the same time, and attempts under way in each.
-OPENERS = 2
-IN_FLIGHT = 32
+OPENERS = 6
+IN_FLIGHT = 256
 BROADCAST_BYTES = 64
 BROADCAST_PATIENCE = 120.0
 FIRST_SOURCE = IPv4Address("127.0.0.2")
