@@ -12,8 +12,18 @@ import zlib
 
 # What a sender leaves out at the end of every compressed message (RFC 7692 §7.2.1).
 cdef bytes TAIL = b"\x00\x00\xff\xff"
+# An empty final block: only where a whole message ended does it end the stream.
+cdef bytes END = b"\x03\x00"
 cdef int DEFLATE_LEVEL = 1
 cdef int DEFLATE_MEMORY = 8
+cdef int SMALLEST_WINDOW = 9    # zlib makes no smaller one
+
+cdef enum:
+    INFLATE_PIECE = 16384       # bytes inflated in one go; what a stream leaves over is copied
+    # A new stream costs about as much as inflating a few hundred bytes: beyond the first few they
+    # must hold something.
+    FREE_STREAMS = 64
+    STREAM_BYTES = 64
 
 globals().update(
     CONTINUATION=Opcode.CONTINUATION,
@@ -135,8 +145,9 @@ cpdef bytes build(int opcode, const uint8_t[::1] payload):
 
 
 cdef bytes deflate(bytes payload, int window):
-    """`payload` compressed on its own, with a window of 2**`window` bytes (9 to 15)."""
-    packer = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -window, DEFLATE_MEMORY)
+    """`payload` compressed on its own, for a window of 2**`window` bytes (8 to 15)."""
+    # With its smallest window of 512 bytes zlib looks back 250: that fits the 256 of 2**8 too.
+    packer = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -max(window, SMALLEST_WINDOW), DEFLATE_MEMORY)
     cdef bytes packed = packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH)
     return packed[: len(packed) - len(TAIL)]
 
@@ -147,20 +158,39 @@ cdef object inflate(const uint8_t* data, size_t size, size_t limit):
     Never makes more than `limit` + 1 bytes, whatever the input promises.
 
     Raises:
-        zlib.error: the bytes are not a compressed message.
+        zlib.error: the bytes are not a whole compressed message.
     """
-    cdef bytes rest = PyBytes_FromStringAndSize(<char*>data, size) + TAIL
+    cdef bytes ending = TAIL + END
+    cdef bytes rest
     cdef list parts = []
     cdef size_t made = 0
-    while rest:
-        unpacker = zlib.decompressobj(-15)
-        part = unpacker.decompress(rest, limit + 1 - made)
-        parts.append(part)
-        made += len(part)
-        if made > limit:
-            return None
-        # A sender may end a message's blocks with a final one; what follows begins anew (§7.2.3.5).
-        rest = unpacker.unused_data
+    cdef size_t streams = 1
+    cdef size_t start = 0
+    cdef bint last = False
+    unpacker = zlib.decompressobj(-15)
+    while not last:
+        last = size - start < INFLATE_PIECE
+        rest = PyBytes_FromStringAndSize(<char*>data + start, size - start if last else INFLATE_PIECE)
+        start += INFLATE_PIECE
+        if last:
+            rest += ending
+        while rest:
+            if unpacker.eof:
+                # A sender may end a block as the final one; what follows begins anew (§7.2.1).
+                if last and rest == ending:
+                    break
+                streams += 1
+                if streams > FREE_STREAMS + size // STREAM_BYTES:
+                    raise zlib.error("too many streams in a message")
+                unpacker = zlib.decompressobj(-15)
+            part = unpacker.decompress(rest, limit + 1 - made)
+            parts.append(part)
+            made += len(part)
+            if made > limit:
+                return None
+            rest = unpacker.unused_data
+    if not unpacker.eof:
+        raise zlib.error("the message is cut")
     return b"".join(parts)
 
 
@@ -232,7 +262,7 @@ def mask(bytes data, bytes key, size_t offset=0):
 
 
 def deflate_payload(bytes payload, int window=15):
-    """`payload` as a compressed message's payload; `window` is the logarithm of the window, 9 to 15."""
+    """`payload` as a compressed message's payload; `window` is the logarithm of the window, 8 to 15."""
     return deflate(payload, window)
 
 
@@ -240,7 +270,7 @@ def inflate_payload(bytes payload, size_t limit):
     """The message behind a compressed payload, or None if it is longer than `limit`.
 
     Raises:
-        zlib.error: `payload` is not one.
+        zlib.error: `payload` is not one, or only the beginning of one.
     """
     return inflate(<const uint8_t*>PyBytes_AS_STRING(payload), len(payload), limit)
 

@@ -23,7 +23,8 @@ cdef struct Partial:
     uint8_t header[14]
 
 # Takes a whole message or control frame; a non-zero answer stops the parser. The opcode of a
-# compressed message carries RSV1; it is neither inflated nor checked to be UTF-8.
+# compressed message carries RSV1; it is neither inflated nor checked to be UTF-8. CONTINUATION, without
+# a payload, tells that a frame is complete and its message is not.
 ctypedef bint (*Sink)(void* context, int opcode, uint8_t* payload, size_t size) noexcept
 
 cdef struct Verdict:
@@ -35,3 +36,4 @@ cdef Verdict parse(
 ) noexcept
 cdef bint keep(Partial** partial, const uint8_t* data, uint32_t size) noexcept
 cdef void forget(Partial** partial) noexcept
+cdef size_t frame_progress(const Partial* partial) noexcept

@@ -1,8 +1,9 @@
 """A strict, incremental parser of client frames (RFC 6455 §5), without I/O.
 
 It takes the bytes of one read, unmasks them in place and hands every whole message and control
-frame to a sink. A message that lies whole within one read is handed over where it is; only what is
-unfinished at the end of a read is kept, in a `Partial` that exists just as long.
+frame to a sink, which is told of every fragment too. A message that lies whole within one read is
+handed over where it is; only what is unfinished at the end of a read is kept, in a `Partial` that
+exists just as long.
 
 Checked as early as the bytes allow: reserved bits and opcodes, masking, minimal lengths, control
 frames' size and finality, the order of fragments, a limit on the *message*, UTF-8 of texts and close
@@ -47,6 +48,13 @@ cdef void forget(Partial** partial) noexcept:
         free(partial[0].control)
         free(partial[0])
         partial[0] = NULL
+
+
+cdef size_t frame_progress(const Partial* partial) noexcept:
+    """How many bytes of an unfinished frame, header included, have come; 0 between frames."""
+    if partial == NULL:
+        return 0
+    return partial.header_size + (partial.received if partial.in_payload else 0)
 
 
 cdef Verdict check_first(uint8_t first, int message_opcode, bint deflate) noexcept:
@@ -199,6 +207,8 @@ cdef Verdict end_frame(Partial* state, Sink sink, void* context, bint* stop) noe
         state.message = NULL
         state.message_size = 0
         state.message_capacity = 0
+    else:
+        stop[0] = sink(context, Opcode.CONTINUATION, NULL, 0)
     return OK
 
 
@@ -320,7 +330,8 @@ cdef Verdict parse(
 
 
 cdef bint collect(void* context, int opcode, uint8_t* payload, size_t size) noexcept:
-    (<list>context).append((opcode, PyBytes_FromStringAndSize(<char*>payload, size)))
+    if opcode != Opcode.CONTINUATION:
+        (<list>context).append((opcode, PyBytes_FromStringAndSize(<char*>payload, size)))
     return opcode == Opcode.CLOSE
 
 

@@ -12,7 +12,6 @@ cdef enum Flag:
     NOTIFIED = 32       # it was told that its token expires
     PINGED = 64         # a ping is out, since pinged_us
     PARTED = 128        # the peer's close frame came and was answered
-    CORKED = 256        # what it is due waits for the end of the tick
     WATCHED = 512       # what it is due waits until the socket is writable
     DEFLATE = 1024      # compression was agreed to, with a window as below
     ECHO = 2048         # whatever it sends comes back; it needs no authentication
@@ -54,9 +53,11 @@ cdef class ConnectionTable:
     cdef int64_t* pinged_us
     cdef int64_t* expires_ms
     cdef int64_t* alarm_ms
+    cdef int64_t* arrival_ns            # of its next message, in theory: see `ext.rate`
     cdef Id* user
     cdef Id* node
     cdef Id* session
+    cdef uint64_t* sign_in              # what its token came from: half of a sign-in's id, 0 for none
     cdef Partial** partial
     cdef Pending** pending
     cdef uint32_t* next                 # in the free list, or in the user's bucket, as slot + 1
@@ -75,5 +76,5 @@ cdef class ConnectionTable:
     cdef void _unlink(self, uint32_t slot) noexcept
 
 
-cdef Id read_id(const uint8_t[::1] value) except *
+cdef Id read_id(bytes value) except *
 cdef bytes write_id(Id value)

@@ -8,18 +8,18 @@ Columns never move (see `ext.memory`).
 Not safe for use from more than one thread.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 from ext.memory cimport give_back, reserve
 
 
-cdef Id read_id(const uint8_t[::1] value) except *:
+cdef Id read_id(bytes value) except *:
     """A 16-byte id as two words."""
     cdef Id out
-    if value.shape[0] != 16:
+    if len(value) != 16:
         raise ValueError("an id has 16 bytes")
-    memcpy(&out, &value[0], 16)
+    memcpy(&out, PyBytes_AS_STRING(value), 16)
     return out
 
 
@@ -48,9 +48,11 @@ cdef class ConnectionTable:
         self.pinged_us = <int64_t*>reserve(capacity, sizeof(int64_t))
         self.expires_ms = <int64_t*>reserve(capacity, sizeof(int64_t))
         self.alarm_ms = <int64_t*>reserve(capacity, sizeof(int64_t))
+        self.arrival_ns = <int64_t*>reserve(capacity, sizeof(int64_t))
         self.user = <Id*>reserve(capacity, sizeof(Id))
         self.node = <Id*>reserve(capacity, sizeof(Id))
         self.session = <Id*>reserve(capacity, sizeof(Id))
+        self.sign_in = <uint64_t*>reserve(capacity, sizeof(uint64_t))
         self.partial = <Partial**>reserve(capacity, sizeof(Partial*))
         self.pending = <Pending**>reserve(capacity, sizeof(Pending*))
         self.next = <uint32_t*>reserve(capacity, sizeof(uint32_t))
@@ -70,9 +72,11 @@ cdef class ConnectionTable:
         give_back(self.pinged_us, n, sizeof(int64_t))
         give_back(self.expires_ms, n, sizeof(int64_t))
         give_back(self.alarm_ms, n, sizeof(int64_t))
+        give_back(self.arrival_ns, n, sizeof(int64_t))
         give_back(self.user, n, sizeof(Id))
         give_back(self.node, n, sizeof(Id))
         give_back(self.session, n, sizeof(Id))
+        give_back(self.sign_in, n, sizeof(uint64_t))
         give_back(self.partial, n, sizeof(Partial*))
         give_back(self.pending, n, sizeof(Pending*))
         give_back(self.next, n, sizeof(uint32_t))
@@ -103,6 +107,8 @@ cdef class ConnectionTable:
         self.pinged_us[slot] = 0
         self.expires_ms[slot] = 0
         self.alarm_ms[slot] = 0
+        self.sign_in[slot] = 0
+        self.arrival_ns[slot] = 0
         return slot
 
     cdef void remove(self, uint32_t slot) noexcept:
@@ -190,12 +196,13 @@ cdef class ConnectionTable:
         self.remove(<uint32_t>slot)
         return True
 
-    def assign(self, uint64_t handle, user, node, session):
-        """Bind a connection to 16-byte ids; false if it is gone."""
+    def assign(self, uint64_t handle, bytes user, bytes node, bytes session, uint64_t sign_in=0):
+        """Bind a connection to 16-byte ids, and to the sign-in it came from; false if it is gone."""
         cdef int64_t slot = self.find(handle)
         if slot < 0:
             return False
         self.bind(<uint32_t>slot, read_id(user), read_id(node), read_id(session))
+        self.sign_in[slot] = sign_in
         return True
 
     def fd_of(self, uint64_t handle):
@@ -210,13 +217,40 @@ cdef class ConnectionTable:
             return None
         return write_id(self.user[slot]), write_id(self.node[slot]), write_id(self.session[slot])
 
-    def of_user(self, user):
+    def of_user(self, bytes user):
         """The handles of a user's connections."""
         cdef list handles = []
         cdef uint32_t link = self.first_of(read_id(user))
         while link:
             handles.append(self.handle(link - 1))
             link = self.next_of(link - 1)
+        return handles
+
+    def of_sign_ins(self, sign_ins, user=None):
+        """The handles of the connections that came from one of `sign_ins`; with `user`, only of theirs.
+
+        Without `user` it takes a look at every connection.
+        """
+        cdef set wanted = set(sign_ins)
+        cdef list handles = []
+        cdef uint64_t each
+        cdef uint64_t shadow = 0
+        cdef uint32_t slot
+        cdef uint32_t link
+        if user is not None:
+            link = self.first_of(read_id(user))
+            while link:
+                if self.sign_in[link - 1] and self.sign_in[link - 1] in wanted:
+                    handles.append(self.handle(link - 1))
+                link = self.next_of(link - 1)
+            return handles
+        for each in wanted:
+            shadow |= <uint64_t>1 << (each & 63)
+        for slot in range(self.used):
+            each = self.sign_in[slot]
+            # Most are told apart without making an object of them.
+            if each and (shadow >> (each & 63)) & 1 and self.flags[slot] & Flag.BOUND and each in wanted:
+                handles.append(self.handle(slot))
         return handles
 
     def handles(self):

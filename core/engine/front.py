@@ -36,6 +36,8 @@ def make_hub(handler: "Handler", ws: Ws) -> Hub:
         close_timeout=_ms(ws.close_timeout),
         expiry_notice=_ms(ws.expiry_notice),
         deflate_above=ws.compress_above,
+        message_rate=ws.message_rate,
+        message_burst=ws.message_burst,
         call_soon=asyncio.get_running_loop().call_soon,
     )
 

@@ -1,7 +1,5 @@
 """`ext.frames` in plain Python."""
 
-import codecs
-
 
 def build(opcode: int, payload: bytes) -> bytes:
     """A whole, unmasked frame."""
@@ -30,14 +28,17 @@ def client_frame(
     return bytes([first, header[0] | 0x80]) + header[1:] + key + mask(payload, key)
 
 
+# One of these makes a whole of the beginning of any character.
+_ENDINGS = (b"", b"\x80", b"\x80\x80", b"\x80\x80\x80", b"\xa0\x80", b"\x90\x80\x80")
+
+
 def utf8_verdict(data: bytes) -> str:
     """Whether `data` is "whole", "unfinished" or "invalid" UTF-8."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
+    # Python's incremental decoder would wait for the third byte of a surrogate.
+    for ending in _ENDINGS:
         try:
-            codecs.getincrementaldecoder("utf-8")().decode(data)
+            (data + ending).decode()
         except UnicodeDecodeError:
-            return "invalid"
-        return "unfinished"
-    return "whole"
+            continue
+        return "unfinished" if ending else "whole"
+    return "invalid"

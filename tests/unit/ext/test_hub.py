@@ -28,7 +28,7 @@ class Echo:
         self.closed: list[tuple[int, int]] = []
         self.failures: list[Exception] = []
 
-    def on_message(self, handle, payload):
+    def on_message(self, handle, payload, binary):
         assert self.hub is not None
         self.messages.append(payload)
         self.hub.send(handle, payload)
@@ -62,6 +62,8 @@ def _hub(**settings: int) -> tuple[Hub, Echo]:
         "close_timeout": 60_000,
         "expiry_notice": 0,
         "deflate_above": 100,
+        "message_rate": 0,
+        "message_burst": 1,
         "call_soon": lambda flush: None,
         **settings,
     }
@@ -259,7 +261,7 @@ def test_a_failing_handler_costs_its_connection_only():
     class Broken(Exception):
         pass
 
-    def fail(handle, payload):
+    def fail(handle, payload, binary):
         raise Broken
 
     _, theirs = _join(hub)
@@ -405,3 +407,83 @@ def test_the_peers_address_is_known():
     theirs.close()
     hub.poll()
     assert hub.peer(handle) == ""
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        client_frame(frames.PING, b"x"),
+        client_frame(frames.PONG, b""),
+        client_frame(frames.BINARY, b"message"),
+        client_frame(frames.CONTINUATION, b"", final=False),
+    ],
+    ids=["pings", "pongs", "messages", "empty fragments"],
+)
+def test_whoever_sends_more_than_a_burst_is_let_go_and_nothing_of_it_is_kept(flood):
+    hub, handler = _hub(message_rate=1, message_burst=50)
+    _, theirs = _join(hub)
+    opening = client_frame(frames.BINARY, b"begun", final=False) if flood[0] == 0 else flood
+    theirs.send(opening + flood * 2000)
+    hub.poll()
+    got = _frames(_drain(theirs))
+    assert len(got) == 1 + (50 if flood[0] in (0x82, 0x89) else 0)
+    opcode, payload = got[-1]
+    assert (opcode, payload[:2]) == (frames.CLOSE, (4506).to_bytes(2, "big"))
+    assert hub.counters()["rate_limited"] == 1
+    assert len(handler.messages) == (50 if flood[0] == 0x82 else 0)
+    theirs.send(flood)
+    hub.poll()
+    assert _drain(theirs) == b""
+    theirs.close()
+    hub.poll()
+    assert [code for _, code in handler.closed] == [4506]
+
+
+def test_a_flood_while_we_wait_for_the_peers_close_frame_is_not_listened_to():
+    hub, _ = _hub(message_rate=1, message_burst=50)
+    handle, theirs = _join(hub)
+    hub.close(handle, 1000, "")
+    theirs.send(client_frame(frames.PING, b"x") * 60)
+    theirs.send(client_frame(frames.BINARY, b"", reserved=7))
+    hub.poll()
+    hub.flush()
+    assert [opcode for opcode, _ in _frames(_drain(theirs))] == [frames.CLOSE]
+    assert hub.counters()["violations"] == 0
+    theirs.close()
+
+
+def test_a_close_frame_is_answered_however_much_came_before_it():
+    hub, handler = _hub(message_rate=1, message_burst=50)
+    _, theirs = _join(hub)
+    theirs.send(client_frame(frames.PONG, b"") * 50 + client_frame(frames.CLOSE, b"\x03\xe8"))
+    hub.poll()
+    assert _frames(_drain(theirs)) == [(frames.CLOSE, b"\x03\xe8")]
+    assert [code for _, code in handler.closed] == [1000]
+    theirs.close()
+
+
+def test_an_echo_has_no_pace():
+    hub, _ = _hub(message_rate=1, message_burst=1)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    handle = hub.adopt(ours.detach())
+    assert hub.upgrade(handle, b"", True, 0, True)
+    theirs.send(client_frame(frames.BINARY, b"again") * 100)
+    hub.poll()
+    assert _frames(_drain(theirs)) == [(frames.BINARY, b"again")] * 100
+    theirs.close()
+
+
+def test_what_is_sent_while_a_tick_ends_leaves_with_the_next():
+    flushes = []
+    hub, handler = _hub(call_soon=flushes.append)
+    (_, theirs), (other, others) = _join(hub), _join(hub)
+    handler.on_closed = lambda handle, code: hub.send(other, b"gone")
+    theirs.send(client_frame(frames.CLOSE, b"\x03\xe8"))
+    hub.poll()
+    flushes.pop()()
+    assert _frames(_drain(others)) == [(frames.BINARY, b"gone")]
+    assert hub.queued_bytes == 0
+    theirs.close()
+    others.close()

@@ -127,6 +127,7 @@ def _header(second: int, length: bytes, first: int = 0x82) -> bytes:
         ),
         pytest.param(client_frame(TEXT, b"\xff"), 1007, id="text that is not UTF-8"),
         pytest.param(client_frame(TEXT, b"\xe2\x82"), 1007, id="text that ends within a character"),
+        pytest.param(client_frame(TEXT, b"\xed\xa0", final=False), 1007, id="half a surrogate"),
         pytest.param(client_frame(CLOSE, b"\x03"), 1002, id="half a close code"),
         pytest.param(client_frame(CLOSE, b"\x03\xee"), 1002, id="close code 1006"),
         pytest.param(client_frame(CLOSE, b"\x00\x00"), 1002, id="close code 0"),

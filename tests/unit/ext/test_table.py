@@ -1,5 +1,6 @@
 """The connection table beside its Python twin."""
 
+import os
 import random
 
 import pytest
@@ -12,7 +13,12 @@ from ext.table import ConnectionTable
 
 CAPACITY = 8
 USERS = [bytes([n]) * 16 for n in range(4)]
+# Some alike in their low bits, by which most are told apart.
+SIGN_INS = [0, 1, 1 + 64, 2, 2**64 - 1]
 NODE, SESSION = b"n" * 16, b"s" * 16
+# `make table-soak` asks for a hundred times as many.
+OPERATIONS = int(os.environ.get("PULSEBOARD_TABLE_OPERATIONS", "100_000"))
+BETWEEN_COMPARISONS = 100_000
 
 
 class TableMachine(RuleBasedStateMachine):
@@ -39,11 +45,17 @@ class TableMachine(RuleBasedStateMachine):
         if handle >= 0:
             assert self.table.drop(handle) == self.twin.drop(handle)
 
-    @rule(handle=handles, user=st.sampled_from(USERS))
-    def assign(self, handle, user):
+    @rule(handle=handles, user=st.sampled_from(USERS), sign_in=st.sampled_from(SIGN_INS))
+    def assign(self, handle, user, sign_in):
         if handle >= 0:
-            expected = self.twin.assign(handle, user, NODE, SESSION)
-            assert self.table.assign(handle, user, NODE, SESSION) == expected
+            expected = self.twin.assign(handle, user, NODE, SESSION, sign_in)
+            assert self.table.assign(handle, user, NODE, SESSION, sign_in) == expected
+
+    @rule(sign_ins=st.sets(st.sampled_from(SIGN_INS)), user=st.sampled_from([None, *USERS]))
+    def of_sign_ins(self, sign_ins, user):
+        found = self.table.of_sign_ins(sign_ins, user)
+        assert set(found) == self.twin.of_sign_ins(sign_ins, user)
+        assert len(set(found)) == len(found)
 
     @invariant()
     def they_agree(self):
@@ -67,7 +79,7 @@ def test_many_random_operations_leave_it_like_its_twin():
     table, twin = ConnectionTable(5000), ReferenceTable(5000)
     users = [rng.randbytes(16) for _ in range(300)]
     living: list[int] = []
-    for _ in range(100_000):
+    for operation in range(1, OPERATIONS + 1):
         if rng.random() < 0.55 and len(living) < 5000:
             handle = table.add(1)
             twin.add(handle, 1)
@@ -81,9 +93,10 @@ def test_many_random_operations_leave_it_like_its_twin():
             assert table.drop(handle), seed
             assert twin.drop(handle), seed
             assert handle not in table, seed
-    assert set(table.handles()) == set(twin.rows), seed
-    for user in users:
-        assert set(table.of_user(user)) == twin.of_user(user), seed
+        if operation % BETWEEN_COMPARISONS == 0 or operation == OPERATIONS:
+            assert set(table.handles()) == set(twin.rows), seed
+            for user in users:
+                assert set(table.of_user(user)) == twin.of_user(user), seed
 
 
 def test_a_stale_handle_never_reaches_the_connection_that_came_after():
@@ -97,6 +110,19 @@ def test_a_stale_handle_never_reaches_the_connection_that_came_after():
     assert not table.drop(first)
     assert table.fd_of(first) is None
     assert table.fd_of(second) == 6
+
+
+def test_the_place_of_a_connection_that_left_belongs_to_no_sign_in():
+    table = ConnectionTable(1)
+    first = table.add(5)
+    table.assign(first, USERS[0], NODE, SESSION, 7)
+    assert table.of_sign_ins([7]) == table.of_sign_ins([7], USERS[0]) == [first]
+    table.drop(first)
+    assert table.of_sign_ins([7]) == []
+    second = table.add(6)
+    assert table.of_sign_ins([7]) == []
+    table.assign(second, USERS[0], NODE, SESSION)
+    assert table.of_sign_ins([7, 0]) == []
 
 
 def test_a_full_table_takes_nobody_until_one_leaves():
