@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test lint format docs reference web web-check bench bench-million bench-locust bench-report lock dist clean runtime dev
+.PHONY: help up test lint format docs reference web web-check bench bench-million bench-locust bench-profile bench-report fuzz table-soak lock dist clean runtime dev
 
 BIN := .venv/bin
 
@@ -19,13 +19,20 @@ up: runtime ## start the whole system (DEMO=n HTTP_PORT=n WS_PORT=n PULSEBOARD_D
 test: dev ## run the whole suite (ARGS="-k word" passes options to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
+fuzz: dev ## fuzz the WebSocket parser for ten minutes (SECONDS=30 for less)
+	@scripts/fuzz $(or $(SECONDS),600)
+
+table-soak: dev ## ten million random operations on the connection table
+	@PULSEBOARD_TABLE_OPERATIONS=10000000 $(BIN)/python -m pytest --timeout=0 --durations=1 \
+	  tests/unit/ext/test_table.py -k many_random_operations
+
 lint: dev ## check style, types, layers and generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 	$(BIN)/mypy --exclude '^bench/(peers/|bridge|locustfile)' bench
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext tests/fuzz
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/config_reference.py --check
 	$(BIN)/python scripts/protocol_reference.py --check
@@ -55,6 +62,9 @@ bench-million: dev ## hold a million connections (ARGS="--check" looks at the li
 
 bench-locust: dev ## let simulated people and nodes use a whole system for a minute
 	@$(BIN)/python -m bench.users $(ARGS)
+
+bench-profile: dev ## where a worker's CPU time goes, by perf (ARGS="--size short" for a first look)
+	@$(BIN)/python -m bench.profile $(ARGS)
 
 bench-report: dev ## write the results into docs/performance.md
 	@$(BIN)/python -m bench.report
