@@ -2,8 +2,8 @@
 
     python -m bench.report [--check]
 
-The results are bench/results/bench.json and million.json; what lies between the markers of the page is
-replaced. With `--check` nothing is written, and a difference is an error.
+The results are bench.json, million.json and profile.json of bench/results; what lies between the markers of
+the page is replaced. With `--check` nothing is written, and a difference is an error.
 """
 
 import argparse
@@ -17,7 +17,8 @@ import msgspec
 
 from bench.chart import amount, bars
 from bench.measure import Spread
-from bench.outcome import Outcome
+from bench.outcome import Check, Outcome
+from bench.profile import PARTS, Profile
 from bench.run import RESULTS
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,8 @@ CHARTED = ("memory", "handshakes", "echo", "broadcast", "beats")
 VERDICTS = {"aim": "aim reached", "bar": "reached", "missed": "**missed**"}
 NOTHING = "No result is recorded yet: run `{command}`, then `make bench-report`.\n"
 GIB = 2**30
+# Of the samples of a profile, for what is named.
+LEAST_SHARE = 0.005
 
 
 def documents() -> dict[Path, str]:
@@ -47,6 +50,7 @@ def documents() -> dict[Path, str]:
     page = _replace(page, "table", _table(outcomes))
     page = _replace(page, "charts", _charts(outcomes))
     page = _replace(page, "million", _million(million))
+    page = _replace(page, "profile", _profile(_read("profile.json")))
     generated[PAGE] = page
     return generated
 
@@ -159,6 +163,36 @@ def _slopes(growth: list[dict[str, float]]) -> list[str]:
     points = [next(one for one in growth if one["connections"] >= total * part) for part in (0.1, 0.5, 1)]
     held = [(one["connections"], one["connections"] * one["pss_per_connection"]) for one in points]
     return [f"{(b[1] - a[1]) / (b[0] - a[0]):,.0f} B" for a, b in pairwise(held) if b[0] > a[0]]
+
+
+def _profile(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return NOTHING.format(command="make bench-profile")
+    lines = [
+        "| work | connections | CPU, ms/s | engine | Python within | Python around | event loop | samples |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    profiles = msgspec.convert(result["profiles"], list[Profile])
+    for one in profiles:
+        parts = " | ".join(f"{one.by_part[part]:,.2f}" for part in PARTS)
+        lines.append(
+            f"| {one.work} | {one.connections:,} | {one.ms_per_second:,.1f} | {parts} | {one.samples:,} |"
+        )
+    lines += ["", "| figure | measured | bar | |", "| --- | ---: | ---: | --- |"]
+    for check in msgspec.convert(result["checks"], list[Check]):
+        lines.append(
+            f"| {check.figure} | {amount(check.value)} {check.unit} | ≤ {amount(check.bar)} "
+            f"| {VERDICTS[check.verdict]} |"
+        )
+    largest = max(profile.connections for profile in profiles)
+    lines.append("")
+    for one in profiles:
+        if one.connections == largest:
+            shares = [f"{name} {share:.1%}" for name, share in one.by_file.items() if share >= LEAST_SHARE]
+            lines.append(f"- {one.work}, {largest:,} connections, what ran: {', '.join(shares)}")
+    machine = result["machine"]
+    lines.append(f"- commit `{machine['commit'][:12]}`, {machine['date'][:10]}")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
