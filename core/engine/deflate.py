@@ -11,8 +11,6 @@ from msgspec import Struct
 HEADER = "Sec-WebSocket-Extensions"
 NAME = "permessage-deflate"
 LARGEST = 15
-# zlib makes no raw streams with a window of 2**8 bytes.
-SMALLEST = 9
 
 
 class Agreement(Struct, frozen=True):
@@ -38,7 +36,7 @@ def _accept(parameters: list[str]) -> Agreement | None:
         name, equals, text = (part.strip() for part in parameter.partition("="))
         if name in values:
             return None
-        values[name] = text.strip('"') if equals else None
+        values[name] = _unquote(text) if equals else None
     window = LARGEST
     answer = [NAME, "server_no_context_takeover", "client_no_context_takeover"]
     for name, value in values.items():
@@ -46,7 +44,7 @@ def _accept(parameters: list[str]) -> Agreement | None:
             if value is not None:
                 return None
         elif name == "server_max_window_bits":
-            if value is None or not _is_window(value) or int(value) < SMALLEST:
+            if value is None or not _is_window(value):
                 return None
             window = int(value)
             answer.append(f"server_max_window_bits={window}")
@@ -57,6 +55,11 @@ def _accept(parameters: list[str]) -> Agreement | None:
         else:
             return None
     return Agreement("; ".join(answer), window)
+
+
+def _unquote(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1] if quoted else text
 
 
 def _is_window(value: str) -> bool:

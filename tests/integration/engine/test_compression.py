@@ -162,7 +162,7 @@ class TestEcho:
         socket.send_raw(b"\x82\xff" + ((16 << 20) + 1).to_bytes(8, "big") + b"mask")
         assert (await socket.closed())[0] == 1009
 
-    @pytest.mark.parametrize("window", [9, 12, 15])
+    @pytest.mark.parametrize("window", [8, 9, 12, 15])
     async def test_compressed_messages_come_back_compressed_within_the_agreed_window(self, engine, window):
         offer = {"Sec-WebSocket-Extensions": f"permessage-deflate; server_max_window_bits={window}"}
         socket = await Socket.open(engine.port, path="/echo", subprotocols=None, replace=offer)
