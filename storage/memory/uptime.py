@@ -62,8 +62,8 @@ class MemoryUptime:
         return totals
 
     async def hours(self, user_id: UUID, node_id: UUID) -> list[tuple[datetime, int]]:
-        node = self._db.nodes.get(node_id)
-        if node is None or node.user_id != user_id:
+        state = self._db.states.get(node_id) or self._db.former.get(node_id)
+        if state is None or state.user_id != user_id:
             return []
         return [
             (from_ms(hour), sums.confirmed_ms)
@@ -72,7 +72,7 @@ class MemoryUptime:
         ]
 
     async def network(self) -> NetworkTotals:
-        states = self._db.states.values()
+        states = [*self._db.states.values(), *self._db.former.values()]
         return NetworkTotals(
             revision=self._db.revision,
             nodes_online=sum(state.online for state in states),

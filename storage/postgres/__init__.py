@@ -4,17 +4,24 @@
 `check_schema` says whether it is. Nothing but `PostgresLock` relies on the state of a connection.
 """
 
+from storage.postgres.confirmations import PostgresConfirmations, PostgresOutbox
 from storage.postgres.lock import PostgresLock
 from storage.postgres.migrations import check_schema, migrate
 from storage.postgres.nodes import PostgresNodes
 from storage.postgres.people import PostgresSessions, PostgresUsers
 from storage.postgres.pool import Pool, connect
+from storage.postgres.security import PostgresAuditLog, PostgresIdempotency, PostgresSecondFactors
 from storage.postgres.uptime import PostgresUptime
 
 __all__ = [
     "Pool",
+    "PostgresAuditLog",
+    "PostgresConfirmations",
+    "PostgresIdempotency",
     "PostgresLock",
     "PostgresNodes",
+    "PostgresOutbox",
+    "PostgresSecondFactors",
     "PostgresSessions",
     "PostgresUptime",
     "PostgresUsers",

@@ -39,7 +39,7 @@ def storage_errors() -> Iterator[None]:
         yield
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound("user_unknown", "There is no such user.") from error
-    except asyncpg.CharacterNotInRepertoireError as error:
+    except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
         raise InvalidInput("text_invalid", "A text holds a character that cannot be stored.") from error
     except asyncpg.DataError:
         # An InterfaceError too, but about our arguments.

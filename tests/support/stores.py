@@ -1,13 +1,50 @@
 """The durable stores over one database, and short ways to fill them."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 from core.clock import new_id
-from storage.base import Node, NodeStore, SessionStore, UptimeStore, User, UserStore
-from storage.memory import MemoryDatabase, MemoryNodes, MemorySessions, MemoryUptime, MemoryUsers
-from storage.postgres import Pool, PostgresNodes, PostgresSessions, PostgresUptime, PostgresUsers
+from storage.base import (
+    AuditLog,
+    ConfirmationStore,
+    IdempotencyStore,
+    LoginSession,
+    Mail,
+    Node,
+    NodeStore,
+    Outbox,
+    SecondFactorStore,
+    SessionStore,
+    UptimeStore,
+    User,
+    UserStore,
+)
+from storage.memory import (
+    MemoryAuditLog,
+    MemoryConfirmations,
+    MemoryDatabase,
+    MemoryIdempotency,
+    MemoryNodes,
+    MemoryOutbox,
+    MemorySecondFactors,
+    MemorySessions,
+    MemoryUptime,
+    MemoryUsers,
+)
+from storage.postgres import (
+    Pool,
+    PostgresAuditLog,
+    PostgresConfirmations,
+    PostgresIdempotency,
+    PostgresNodes,
+    PostgresOutbox,
+    PostgresSecondFactors,
+    PostgresSessions,
+    PostgresUptime,
+    PostgresUsers,
+)
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -37,6 +74,34 @@ def make_node(user_id: UUID, **changes: object) -> Node:
     return Node(**{**facts, **changes})
 
 
+def make_session(user_id: UUID, token: str, created_at: datetime = CREATED) -> LoginSession:
+    """A session of thirty days with the refresh token `token`."""
+    return LoginSession(
+        user_id=user_id,
+        session_id=new_id(),
+        token_hash=sha256(token.encode()).digest(),
+        device="Firefox on Linux",
+        address="192.0.2.1",
+        created_at=created_at,
+        last_used_at=created_at,
+        expires_at=created_at + timedelta(days=30),
+    )
+
+
+def make_mail(next_at: datetime, **changes: object) -> Mail:
+    """A mail that is due at `next_at` and expires a day later."""
+    facts = {
+        "mail_id": new_id(),
+        "recipient": "ada@example.org",
+        "template": "verify",
+        "body": b"sealed",
+        "created_at": next_at,
+        "next_at": next_at,
+        "expires_at": next_at + timedelta(days=1),
+    }
+    return Mail(**{**facts, **changes})
+
+
 @dataclass
 class Stores:
     """Everything that lives in one database."""
@@ -45,6 +110,11 @@ class Stores:
     sessions: SessionStore
     nodes: NodeStore
     uptime: UptimeStore
+    confirmations: ConfirmationStore
+    outbox: Outbox
+    second_factors: SecondFactorStore
+    audit: AuditLog
+    idempotency: IdempotencyStore
 
     async def add_user(self) -> UUID:
         """Add a user; returns the id."""
@@ -63,10 +133,28 @@ def memory_stores(database: MemoryDatabase | None = None) -> Stores:
     """Stores in memory."""
     database = database or MemoryDatabase()
     return Stores(
-        MemoryUsers(database), MemorySessions(database), MemoryNodes(database), MemoryUptime(database)
+        MemoryUsers(database),
+        MemorySessions(database),
+        MemoryNodes(database),
+        MemoryUptime(database),
+        MemoryConfirmations(database),
+        MemoryOutbox(database),
+        MemorySecondFactors(database),
+        MemoryAuditLog(database),
+        MemoryIdempotency(database),
     )
 
 
 def postgres_stores(pool: Pool) -> Stores:
     """Stores on PostgreSQL."""
-    return Stores(PostgresUsers(pool), PostgresSessions(pool), PostgresNodes(pool), PostgresUptime(pool))
+    return Stores(
+        PostgresUsers(pool),
+        PostgresSessions(pool),
+        PostgresNodes(pool),
+        PostgresUptime(pool),
+        PostgresConfirmations(pool),
+        PostgresOutbox(pool),
+        PostgresSecondFactors(pool),
+        PostgresAuditLog(pool),
+        PostgresIdempotency(pool),
+    )

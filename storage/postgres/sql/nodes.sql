@@ -15,14 +15,17 @@ FROM node_key k JOIN node n USING (user_id, node_id)
 WHERE k.public_key = $1
 
 -- name: by_id
-SELECT user_id, node_id, public_key, name, created_at FROM node WHERE node_id = $1
+SELECT user_id, node_id, public_key, name, created_at FROM node
+WHERE node_id = $1 AND public_key IS NOT NULL
 
 -- name: of_user
 SELECT user_id, node_id, public_key, name, created_at
 FROM node
-WHERE user_id = $1 AND ($2::uuid IS NULL OR node_id > $2)
+WHERE user_id = $1 AND public_key IS NOT NULL AND ($2::uuid IS NULL OR node_id > $2)
 ORDER BY node_id
 LIMIT $3
 
 -- name: advance_token_time
-UPDATE node SET token_time_ms = $2 WHERE node_id = $1 AND token_time_ms < $2 RETURNING node_id
+UPDATE node SET token_time_ms = $2
+WHERE node_id = $1 AND public_key IS NOT NULL AND token_time_ms < $2
+RETURNING node_id

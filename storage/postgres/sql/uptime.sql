@@ -20,9 +20,10 @@ SELECT * FROM unnest($1::text[], $2::bigint[])
 ON CONFLICT (worker) DO UPDATE SET sequence = EXCLUDED.sequence
 
 -- name: states
+-- Those of erased accounts are not known any more.
 SELECT user_id, node_id, online, since, confirmed_ms, confirmed_until, session_id, opened_at, worker, presumed
 FROM node
-WHERE node_id = ANY($1::uuid[])
+WHERE node_id = ANY($1::uuid[]) AND public_key IS NOT NULL
 FOR NO KEY UPDATE
 
 -- name: save_states
@@ -75,7 +76,7 @@ WHERE closed_at IS NULL
 -- name: totals
 -- One statement, hence one snapshot: the revision and the rows belong together.
 SELECT c.revision, n.user_id, n.node_id, n.name, n.online, n.since, n.confirmed_ms
-FROM ingest_cursor c LEFT JOIN node n ON n.user_id = ANY($1::uuid[])
+FROM ingest_cursor c LEFT JOIN node n ON n.user_id = ANY($1::uuid[]) AND n.public_key IS NOT NULL
 ORDER BY n.user_id, n.node_id
 
 -- name: hours
@@ -84,8 +85,10 @@ WHERE user_id = $1 AND node_id = $2 AND confirmed_ms > 0
 ORDER BY hour
 
 -- name: network
-SELECT c.revision, n.nodes_online, n.nodes_total, n.confirmed_seconds, (SELECT count(*) FROM account) AS users_total
+-- The time of erased accounts stays counted: it was measured.
+SELECT c.revision, n.nodes_online, n.nodes_total, n.confirmed_seconds,
+       (SELECT count(*) FROM account WHERE deleted_at IS NULL) AS users_total
 FROM ingest_cursor c,
-     (SELECT count(*) AS nodes_total, count(*) FILTER (WHERE online) AS nodes_online,
+     (SELECT count(public_key) AS nodes_total, count(*) FILTER (WHERE online) AS nodes_online,
              coalesce(sum(confirmed_ms / 1000), 0)::bigint AS confirmed_seconds
       FROM node) n
