@@ -7,9 +7,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from services.revocations import Revoked
 from storage.base import Presence, StreamLog
 
 GLOBAL_STREAM = "bus:global"
+# Apart from the broadcasts, so that a process that starts reads all of it and the API nothing else.
+SESSIONS_STREAM = "bus:sessions"
 INGEST_STREAM = "ingest"
 
 
@@ -29,6 +32,17 @@ class Envelope(Struct, frozen=True, array_like=True):
 
 encode_envelope = msgspec.msgpack.Encoder().encode
 decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
+
+SESSIONS_CHANNEL = "sessions"
+
+
+def read_revoked(envelope: Envelope) -> Revoked:
+    """What an envelope of channel `sessions` tells.
+
+    Raises:
+        msgspec.ValidationError: it is none.
+    """
+    return msgspec.convert(envelope.data, Revoked)
 
 
 class Events:
@@ -59,3 +73,12 @@ class Events:
         ]
         if entries:
             await self._log.append_many(entries, self._length)
+
+    async def publish_revoked(self, revoked: Revoked) -> None:
+        """Tell every worker and API process that sessions ended.
+
+        One that starts later is told too, as long as the stream's bound keeps it.
+        """
+        data = msgspec.to_builtins(revoked)
+        payload = encode_envelope(Envelope(SESSIONS_CHANNEL, revoked.at_ms, revoked.user_id, data))
+        await self._log.append(SESSIONS_STREAM, payload, self._length)

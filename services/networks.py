@@ -15,7 +15,6 @@ from storage.base import Node, NodeStore, UptimeStore
 
 KEY_BYTES = 32
 MAX_SKEW_MS = 120_000
-PAGE_MAX = 200
 
 # The base point of the curve: a key nobody signs with, so that an unknown node costs a verification too.
 _NOBODY = b"\x58" + b"\x66" * 31
@@ -80,19 +79,9 @@ class Networks:
             raise Unauthenticated("signature_used", "This signature has served; sign the current time.")
         return self._tokens.for_node(node.node_id, node.user_id, node.public_key)
 
-    async def list_nodes(
-        self, user_id: UUID, cursor: str | None, limit: int
-    ) -> tuple[list[Node], str | None]:
-        """At most `limit` (1 to `PAGE_MAX`) nodes of a person by id, and the cursor of the next page.
-
-        Raises:
-            InvalidInput: "invalid_input" naming the field.
-        """
-        if not 1 <= limit <= PAGE_MAX:
-            raise InvalidInput("invalid_input", f"limit: must be 1 to {PAGE_MAX}.", field="limit")
-        nodes = await self._nodes.of_user(user_id, _after(cursor), limit + 1)
-        page = nodes[:limit]
-        return page, page[-1].node_id.hex if len(nodes) > limit else None
+    async def list_nodes(self, user_id: UUID, after: UUID | None, limit: int) -> list[Node]:
+        """At most `limit` nodes of a person by id, those behind `after`."""
+        return await self._nodes.of_user(user_id, after, limit)
 
     async def get(self, user_id: UUID, node_id: UUID) -> Node:
         """A node of a person.
@@ -115,15 +104,6 @@ class Networks:
             users_total=totals.users_total,
             confirmed_seconds=totals.confirmed_seconds,
         )
-
-
-def _after(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(hex=cursor)
-    except ValueError as error:
-        raise InvalidInput("invalid_input", "cursor: is not one of ours.", field="cursor") from error
 
 
 def _signed(public_key: bytes, signature: bytes, message: bytes) -> bool:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from core.backoff import Backoff
 from core.clock import Clock
@@ -28,8 +29,30 @@ class LockLost(Exception):
     """Somebody else may be at work: leave everything alone."""
 
 
+class Chore(Protocol):
+    """A duty that is done in steps, again and again."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in logs."""
+        ...
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two steps."""
+        ...
+
+    async def step(self) -> None:
+        """Do what there is to do now."""
+        ...
+
+    def metrics(self) -> Metrics:
+        """What it counts."""
+        ...
+
+
 class Jobs:
-    """The singleton duties, done while this process holds `lock`.
+    """The singleton duties, done while this process holds `lock`; `chores` are further ones.
 
     `process_id` is this process's own in `presence`; `lease` and `summary_interval` are in seconds.
     A server that is away stops nothing for good: each duty tries again, ever more patiently.
@@ -50,6 +73,7 @@ class Jobs:
         process_id: str,
         lease: float,
         summary_interval: float,
+        chores: Sequence[Chore] = (),
         lock_check_interval: float = LOCK_CHECK_INTERVAL,
         workers_interval: float = WORKERS_INTERVAL,
     ) -> None:
@@ -61,6 +85,7 @@ class Jobs:
         self._process_id = process_id
         self._lease = lease
         self._summary_interval = summary_interval
+        self._chores = chores
         self._lock_check_interval = lock_check_interval
         self._workers_interval = workers_interval
         self._overviews = Overviews(earnings, events)
@@ -100,6 +125,7 @@ class Jobs:
             **self._overviews.metrics(),
             **self._summary.metrics(),
             **(self._workers.metrics() if self._workers else {}),
+            **{name: value for chore in self._chores for name, value in chore.metrics().items()},
         }
 
     def failing(self) -> list[str]:
@@ -130,6 +156,8 @@ class Jobs:
                 duties.create_task(
                     self._repeat("workers", self._workers_interval, lambda: workers.step(loop.time()))
                 )
+                for chore in self._chores:
+                    duties.create_task(self._repeat(chore.name, chore.interval, chore.step))
         except* LockLost as group:
             raise LockLost from group
         finally:
