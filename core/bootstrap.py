@@ -8,7 +8,6 @@ down in the opposite order.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -16,22 +15,48 @@ from redis.asyncio import Redis
 
 from core.clock import SystemClock
 from core.config import Config
+from core.endings import Announcer, Endings, exchange
 from core.errors import ConfigError
+from core.keys import load_keys
 from core.logs import get_logger
+from core.metrics import Source
 from core.runtime import Reload, Runtime
 from core.version import version
+from services.accounts import Accounts, AccountSettings, AccountStores, make_accounts
+from services.accounts.admission import Admission
+from services.accounts.new_passwords import NewPasswords
+from services.audit import Audit
+from services.common_passwords import CommonPasswords
 from services.earnings import Earnings
 from services.events import Events
+from services.mail import Renderer
 from services.networks import Networks
 from services.passwords import Passwords
+from services.revocations import Revocations, Revoked
+from services.sealing import Sealer
+from services.sessions import Sessions
+from services.staff import Staff
 from services.tokens import Tokens
-from services.users import Users
 from storage import postgres
 from storage import redis as redis_storage
-from storage.base import NodeStore, Presence, SessionStore, StreamLog, UptimeStore, UserStore
+from storage.base import (
+    AuditLog,
+    ConfirmationStore,
+    IdempotencyStore,
+    NodeStore,
+    Outbox,
+    Presence,
+    SecondFactorStore,
+    SessionStore,
+    StreamLog,
+    Throttle,
+    UptimeStore,
+    UserStore,
+)
 
-SECRET_LENGTH = 32
 JOBS_LOCK = "jobs"
+
+_ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - names them, binds nothing
 
 
 class Stores(Struct, frozen=True):
@@ -45,12 +70,20 @@ class Stores(Struct, frozen=True):
     uptime: UptimeStore
     streams: StreamLog
     presence: Presence
+    confirmations: ConfirmationStore
+    outbox: Outbox
+    second_factors: SecondFactorStore
+    audit: AuditLog
+    idempotency: IdempotencyStore
+    throttle: Throttle
 
 
 class Services(Struct, frozen=True):
     """The services of one process."""
 
     tokens: Tokens
+    revocations: Revocations
+    audit: Audit
     earnings: Earnings
     networks: Networks
     events: Events
@@ -79,6 +112,12 @@ async def open_stores(config: Config) -> AsyncIterator[Stores]:
                 postgres.PostgresUptime(pool),
                 redis_storage.RedisStreams(redis, config.redis.prefix),
                 redis_storage.RedisPresence(redis, config.redis.prefix),
+                postgres.PostgresConfirmations(pool),
+                postgres.PostgresOutbox(pool),
+                postgres.PostgresSecondFactors(pool),
+                postgres.PostgresAuditLog(pool),
+                postgres.PostgresIdempotency(pool),
+                redis_storage.RedisThrottle(redis, config.redis.prefix),
             )
         finally:
             await redis.aclose()
@@ -111,12 +150,14 @@ def make_services(config: Config, stores: Stores) -> Services:
     """The services that every process has.
 
     Raises:
-        ConfigError: the key that signs tokens is missing.
+        ConfigError: a key that signs tokens is missing or no good.
     """
     clock = SystemClock()
-    tokens = Tokens(auth_secret(config), clock, config.auth.access_ttl, config.auth.enrol_ttl)
+    tokens = make_tokens(config)
     return Services(
         tokens,
+        Revocations(stores.sessions, clock, max(config.auth.access_ttl, config.auth.enrol_ttl)),
+        Audit(stores.audit, clock),
         Earnings(stores.uptime, config.earnings.micropoints_per_hour),
         Networks(stores.nodes, stores.uptime, tokens, clock),
         Events(stores.streams, stores.presence, config.redis.stream_length),
@@ -124,41 +165,99 @@ def make_services(config: Config, stores: Stores) -> Services:
 
 
 @asynccontextmanager
-async def open_users(
-    config: Config, users: UserStore, sessions: SessionStore, tokens: Tokens
-) -> AsyncIterator[tuple[Users, Passwords]]:
-    """The accounts, with threads for password hashes, for the length of the block."""
+async def open_sessions(
+    config: Config, stores: Stores, services: Services
+) -> AsyncIterator[tuple[Sessions, Source]]:
+    """The sign-in sessions, and what is counted of their ends.
+
+    Within the block the other processes are told of what ends here, and heard of what ends there.
+    """
+    announcer = Announcer(services.events)
+
+    def ended(revoked: Revoked) -> None:
+        services.revocations.take(revoked)
+        announcer.put(revoked)
+
+    async with exchange(stores.streams, Endings(services.revocations), announcer):
+        sessions = Sessions(
+            sessions=stores.sessions,
+            users=stores.users,
+            tokens=services.tokens,
+            audit=services.audit,
+            clock=SystemClock(),
+            refresh_ttl=config.auth.refresh_ttl,
+            ended=ended,
+        )
+        yield sessions, lambda: {**services.revocations.metrics(), **announcer.metrics()}
+
+
+@asynccontextmanager
+async def open_passwords(config: Config) -> AsyncIterator[Passwords]:
+    """Threads for password hashes, for the length of the block."""
     auth = config.auth
     passwords = Passwords(auth.argon2_memory, auth.argon2_time, auth.argon2_threads)
     try:
-        yield Users(users, sessions, passwords, tokens, SystemClock(), auth.refresh_ttl), passwords
+        yield passwords
     finally:
         # Waits for the hash that is being made, which must not hold the loop up.
         await asyncio.to_thread(passwords.close)
 
 
-def auth_secret(config: Config) -> str:
-    """The key that signs tokens.
+def assemble_accounts(
+    config: Config, stores: Stores, services: Services, sessions: Sessions, passwords: Passwords
+) -> Accounts:
+    """The accounts."""
+    return make_accounts(
+        stores=AccountStores(
+            users=stores.users,
+            sessions=stores.sessions,
+            confirmations=stores.confirmations,
+            outbox=stores.outbox,
+            second_factors=stores.second_factors,
+            nodes=stores.nodes,
+            uptime=stores.uptime,
+            throttle=stores.throttle,
+        ),
+        settings=AccountSettings(
+            public_url=page_url(config), link_ttl=config.mail.link_ttl, reset_ttl=config.mail.reset_ttl
+        ),
+        passwords=passwords,
+        common=CommonPasswords.shipped(),
+        sessions=sessions,
+        sealer=make_sealer(config),
+        audit=services.audit,
+        clock=SystemClock(),
+    )
+
+
+def page_url(config: Config) -> str:
+    """Where people reach the page, as links in mails name it: set, or the address listened on."""
+    http = config.http
+    if http.public_url:
+        return http.public_url.rstrip("/")
+    host = "localhost" if http.host in _ANYWHERE else http.host
+    return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
+
+
+def make_sealer(config: Config) -> Sealer:
+    """What seals secrets that are kept.
 
     Raises:
-        ConfigError: there is none, it cannot be read or it is too short.
+        ConfigError: a key is missing, cannot be read, is too short or easy to guess.
     """
+    keys = load_keys(config)
+    return Sealer(keys.current, keys.former)
+
+
+def make_tokens(config: Config) -> Tokens:
+    """What issues and verifies tokens.
+
+    Raises:
+        ConfigError: a key is missing, cannot be read, is too short or easy to guess.
+    """
+    keys = load_keys(config)
     auth = config.auth
-    if auth.secret:
-        return auth.secret
-    if not auth.secret_file:
-        raise ConfigError(_missing("auth.secret", "PULSEBOARD_AUTH_SECRET"))
-    try:
-        secret = Path(auth.secret_file).expanduser().read_text("utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"auth.secret_file: {auth.secret_file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"auth.secret_file: {auth.secret_file}: is not text") from error
-    if len(secret) < SECRET_LENGTH:
-        raise ConfigError(
-            f"auth.secret_file: {auth.secret_file}: must hold at least {SECRET_LENGTH} characters"
-        )
-    return secret
+    return Tokens(keys.current, SystemClock(), auth.access_ttl, auth.enrol_ttl, former=keys.former)
 
 
 async def migrate(config: Config) -> list[str]:
@@ -173,18 +272,25 @@ async def migrate(config: Config) -> list[str]:
     return await postgres.migrate(config.database.dsn, connect_timeout=config.database.connect_timeout)
 
 
-async def ensure_user(config: Config, email: str, password: str, display_name: str) -> bool:
-    """Make an account unless there is one with this address; returns whether it was made."""
-    async with open_database(config) as pool:
-        users = postgres.PostgresUsers(pool)
+async def ensure_user(
+    config: Config, email: str, password: str, display_name: str, role: str = "user"
+) -> bool:
+    """Make an account, confirmed at once, unless there is one with this address; returns whether it was made.
+
+    Raises:
+        InvalidInput: the address, the name or the password is refused.
+    """
+    async with open_database(config) as pool, open_passwords(config) as passwords:
+        users, clock = postgres.PostgresUsers(pool), SystemClock()
         if await users.by_email(email) is not None:
             return False
-        auth = config.auth
-        tokens = Tokens(auth_secret(config), SystemClock(), auth.access_ttl, auth.enrol_ttl)
-        sessions = postgres.PostgresSessions(pool)
-        async with open_users(config, users, sessions, tokens) as (accounts, _):
-            await accounts.register(email, password, display_name)
-        return True
+        admission = Admission(
+            users=users,
+            new_passwords=NewPasswords(passwords, CommonPasswords.shipped()),
+            audit=Audit(postgres.PostgresAuditLog(pool), clock),
+            clock=clock,
+        )
+        return await admission.admit(email, password, display_name, role) is not None
 
 
 async def run_worker(config: Config, reload: Reload | None = None) -> None:
@@ -197,6 +303,7 @@ async def run_worker(config: Config, reload: Reload | None = None) -> None:
         worker = Worker(
             config,
             tokens=services.tokens,
+            revocations=services.revocations,
             earnings=services.earnings,
             networks=services.networks,
             streams=stores.streams,
@@ -238,26 +345,38 @@ async def run_echo(config: Config, reload: Reload | None = None) -> None:
 
 async def run_api(config: Config, reload: Reload | None = None) -> None:
     """Run the HTTP API until it is told to stop."""
-    from core.http.app import create_app  # noqa: PLC0415 - only the API loads the framework
+    from core.http.app import Injected, create_app  # noqa: PLC0415 - only the API loads the framework
     from core.http.server import serve  # noqa: PLC0415 - only the API loads the framework
 
     runtime = Runtime("api", config, reload)
     async with runtime.signals(), open_stores(config) as stores:
         services = make_services(config, stores)
-        async with open_users(config, stores.users, stores.sessions, services.tokens) as (users, passwords):
-            app = create_app(
-                config=config,
-                version=version(),
-                users=users,
+        async with (
+            open_sessions(config, stores, services) as (sessions, endings_metrics),
+            open_passwords(config) as passwords,
+        ):
+            injected = Injected(
+                accounts=assemble_accounts(config, stores, services, sessions, passwords),
+                sessions=sessions,
                 networks=services.networks,
                 earnings=services.earnings,
                 tokens=services.tokens,
+                revocations=services.revocations,
+                audit=services.audit,
+                staff=Staff(stores.users, sessions, services.audit),
+            )
+            app = create_app(
+                config=config,
+                version=version(),
+                services=injected,
+                idempotency=stores.idempotency,
                 presence=stores.presence,
+                clock=SystemClock(),
                 checks={"postgresql": stores.pool.ping, "redis": stores.redis.ping},
                 draining=runtime.stop,
-                sources=(passwords.metrics,),
+                sources=(passwords.metrics, endings_metrics),
             )
-            runtime.measure(lambda: {**app.metrics(), **passwords.metrics()})
+            runtime.measure(lambda: {**app.metrics(), **passwords.metrics(), **endings_metrics()})
             listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
             def announce(host: str, port: int) -> None:
@@ -277,15 +396,29 @@ async def run_api(config: Config, reload: Reload | None = None) -> None:
             finally:
                 runtime.stop.set()
                 await asyncio.wait({serving})
+                await app.finish()
 
 
 async def run_jobs(config: Config, reload: Reload | None = None) -> None:
     """Run the singleton duties, or wait for one's turn, until told to stop."""
-    from core.jobs import Jobs  # noqa: PLC0415 - only this process has them
+    from core.jobs import Chore, Jobs, Mailing, Pruning, make_post  # noqa: PLC0415 - only this process has them
 
     runtime = Runtime("jobs", config, reload)
     async with runtime.signals(), open_stores(config) as stores:
         services = make_services(config, stores)
+        renderer = Renderer(make_sealer(config), page_url(config), config.mail.sender)
+        post = make_post(config.mail, config.mail_dir, renderer.sender)
+        chores: list[Chore] = [
+            Mailing(stores.outbox, renderer, post, SystemClock()),
+            Pruning(
+                confirmations=stores.confirmations,
+                sessions=stores.sessions,
+                idempotency=stores.idempotency,
+                audit=services.audit,
+                clock=SystemClock(),
+                audit_days=config.auth.audit_days,
+            ),
+        ]
         jobs = Jobs(
             lock=postgres.PostgresLock(
                 config.database.dsn, f"{config.redis.prefix}:{JOBS_LOCK}", timeout=config.redis.timeout
@@ -301,6 +434,7 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
             process_id=runtime.process_id,
             lease=config.admin.lease,
             summary_interval=config.network.summary_interval,
+            chores=chores,
         )
         runtime.measure(jobs.metrics)
 

@@ -7,7 +7,7 @@ from typing import Any
 from core.config import Config, Setting, settings
 
 MASK = "***"
-_SECRETS = {("auth", "secret")}
+_SECRETS = {("auth", "secret"), ("auth", "former_secrets"), ("mail", "smtp_password")}
 _ADDRESSES = {("database", "dsn"), ("redis", "url")}
 # Strict on purpose: of an address that looks otherwise nobody can tell where the password ends.
 _ADDRESS = re.compile(r"([a-z]+://)(?:[^@/?#\s]*@)?([\w.\-\[\]:,]*(?:/[^@?#\s]*)?)(?:\?[^@\s]*)?")
@@ -29,7 +29,7 @@ def describe(config: Config) -> str:
 def _masked(setting: Setting, value: Any) -> Any:
     name = (setting.section, setting.key)
     if value and name in _SECRETS:
-        return MASK
+        return [MASK] * len(value) if isinstance(value, list) else MASK
     if value and name in _ADDRESSES:
         match = _ADDRESS.fullmatch(value)
         if match is None:

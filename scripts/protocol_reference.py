@@ -15,6 +15,13 @@ from core.errors import CloseCode
 
 PAGE = "docs/reference/protocol.md"
 
+REVOKED = """
+4503 ends a connection whose token ran out (reason `token expired`), whose sign-in ended (`session ended`),
+or which presented a token of such a sign-in (`token_revoked`). It comes within moments of the end, on
+whichever worker the connection is. Get another token, once: a browser by its refresh token, a node by a
+signature. If that is refused, the person has to sign in again.
+"""
+
 HEAD = f"""\
 # WebSocket protocol
 
@@ -144,6 +151,7 @@ def close_codes() -> str:
             "\n## Close codes\n\nA client that reconnects waits longer each time, by a random part of the"
             " wait, so that many do not come at once.\n\n| code | name | the client |\n| --- | --- | --- |\n",
             *rows,
+            REVOKED,
         ]
     )
 

@@ -57,7 +57,7 @@ class EchoServer:
 
     # The hub keeps messages of echo connections to itself; what is left for its handler:
 
-    def on_message(self, handle: int, payload: bytes) -> None:
+    def on_message(self, handle: int, payload: bytes, binary: bool) -> None:
         """Not called: every connection is an echo."""
 
     def on_closed(self, handle: int, code: int) -> None:

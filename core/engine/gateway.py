@@ -34,6 +34,7 @@ from ext.frames import Message
 from services.earnings import Earnings
 from services.events import Envelope
 from services.networks import Networks
+from services.revocations import Revocations, Revoked, mark
 from services.tokens import NODE, USER, Principal, Tokens
 from storage.base import Presence, Record
 
@@ -66,6 +67,7 @@ class Gateway:
         worker_id: str,
         clock: Clock,
         tokens: Tokens,
+        revocations: Revocations,
         earnings: Earnings,
         networks: Networks,
         presence: Presence,
@@ -74,9 +76,11 @@ class Gateway:
     ) -> None:
         ws = config.ws
         self._config = config
+        self._limits = m.Limits(ws.max_message, ws.max_subscriptions)
         self._worker_id = worker_id
         self._clock = clock
         self._tokens = tokens
+        self._revocations = revocations
         self._earnings = earnings
         self._networks = networks
         self.hub = make_hub(self, ws)
@@ -129,10 +133,10 @@ class Gateway:
         if token is not None:
             self._authenticate(handle, token)
 
-    def on_message(self, handle: int, payload: bytes) -> None:
+    def on_message(self, handle: int, payload: bytes, binary: bool) -> None:
         """Decode and answer one message."""
         try:
-            message = self._decode(handle, payload)
+            message = _decode(payload, binary)
             if handle in self._strangers and not isinstance(message, m.Auth):
                 raise Unauthenticated("unauthenticated", "Send `auth` first.")
             self._answers[type(message)](handle, message)
@@ -189,25 +193,37 @@ class Gateway:
         if broadcast:
             self.hub.broadcast(broadcast)
 
+    def on_revoked(self, revoked: Revoked) -> None:
+        """Sessions ended: close the connections that came from them."""
+        user = revoked.user_id.bytes if revoked.user_id else None
+        handles = self.hub.table.of_sign_ins(revoked.sessions, user)
+        if revoked.nodes and user:
+            handles += [handle for handle in self.hub.table.of_user(user) if self._is_node(handle)]
+        for handle in handles:
+            self.hub.close(handle, CloseCode.REVOKED, "session ended")
+
     # --- authentication -------------------------------------------------------------------------
 
     def _authenticate(self, handle: int, token: str) -> None:
         """Bind the connection to whom the token speaks for, or prolong a binding to the same."""
         try:
             principal = self._tokens.verify(token, USER, NODE)
+            self._revocations.check(principal)
         except Unauthenticated as error:
-            self.hub.close(handle, CloseCode.UNAUTHENTICATED, error.code)
+            code = CloseCode.REVOKED if error.code == "token_revoked" else CloseCode.UNAUTHENTICATED
+            self.hub.close(handle, code, error.code)
             return
         now = self._clock.now()
         expires_ms = self.hub.now_ms() + _ms((principal.expires_at - now).total_seconds())
         node = principal.node_id.bytes if principal.node_id else NOBODY
+        sign_in = mark(principal.session_id) if principal.session_id else 0
         new = handle in self._strangers
         if not new:
-            session_id = self._renew(handle, principal, node, expires_ms)
+            session_id = self._renew(handle, principal, node, expires_ms, sign_in)
         else:
             self._strangers.discard(handle)
             session_id = new_id()
-            self.hub.bind(handle, principal.user_id.bytes, node, session_id.bytes, expires_ms)
+            self.hub.bind(handle, principal.user_id.bytes, node, session_id.bytes, expires_ms, sign_in)
             if log.debugging:
                 log.debug(
                     "connection opened",
@@ -218,23 +234,24 @@ class Gateway:
                 )
         if session_id is None:
             return
-        limits = m.Limits(self._config.ws.max_message, self._config.ws.max_subscriptions)
         interval = self._config.ws.ping_interval
         self._send(
-            handle, m.Welcome(session_id, self._worker_id, now, interval, principal.expires_at, limits)
+            handle, m.Welcome(session_id, self._worker_id, now, interval, principal.expires_at, self._limits)
         )
         if new and principal.node_id and principal.public_key:
             address = self.hub.peer(handle)
             self.nodes.opened(handle, principal.node_id, session_id, principal.public_key, address)
 
-    def _renew(self, handle: int, principal: Principal, node: bytes, expires_ms: int) -> UUID | None:
+    def _renew(
+        self, handle: int, principal: Principal, node: bytes, expires_ms: int, sign_in: int
+    ) -> UUID | None:
         identity = self.hub.table.identity(handle)
         if identity is None:
             return None
         if identity[:2] != (principal.user_id.bytes, node):
             self.hub.close(handle, CloseCode.UNAUTHENTICATED, "the token is somebody else's")
             return None
-        self.hub.renew(handle, expires_ms)
+        self.hub.renew(handle, expires_ms, sign_in)
         return UUID(bytes=identity[2])
 
     def _connection(self, handle: int) -> str:
@@ -247,14 +264,6 @@ class Gateway:
         return UUID(bytes=identity[0]) if identity else None
 
     # --- messages -------------------------------------------------------------------------------
-
-    def _decode(self, handle: int, payload: bytes) -> m.AnyClientMessage:
-        decode = m.msgpack_decode_client if self.hub.is_binary(handle) else m.json_decode_client
-        try:
-            message: m.AnyClientMessage = decode(payload)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise InvalidInput("bad_message", str(error)[:200]) from error
-        return message
 
     def _take_auth(self, handle: int, message: m.Auth) -> None:
         self._authenticate(handle, message.token)
@@ -411,6 +420,15 @@ class Gateway:
     def say_goodbye(self, handle: int, after_ms: int) -> None:
         """Ask a client to leave and come back after `after_ms`."""
         self._send(handle, m.Reconnect(after_ms))
+
+
+def _decode(payload: bytes, binary: bool) -> m.AnyClientMessage:
+    decode = m.msgpack_decode_client if binary else m.json_decode_client
+    try:
+        message: m.AnyClientMessage = decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidInput("bad_message", str(error)[:200]) from error
+    return message
 
 
 def _ms(seconds: float) -> int:

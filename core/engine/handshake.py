@@ -5,9 +5,13 @@ one Host, no repeated header that must be single, version 13, our subprotocol, t
 room for one more. Also answers the load balancer's ``/healthz`` and ``/readyz``.
 """
 
+import binascii
+import re
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha1
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -20,9 +24,28 @@ from core.config import Config
 from core.engine import deflate
 from core.logs import get_logger
 from core.messages import BEARER_PREFIX, JSON_SUBPROTOCOL, MSGPACK_SUBPROTOCOL
+from ext.request import Cutter
 
 SUBPROTOCOLS = (MSGPACK_SUBPROTOCOL, JSON_SUBPROTOCOL)
+# RFC 9110 §7.2 and RFC 3986 §3.2.2: a name, an IPv4 address or one of IPv6 in brackets, and a port.
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(\d{0,5}))?", re.ASCII)
+MAX_PORT = 65535
 SINGLE_HEADERS = ("host", "origin", "authorization", "sec-websocket-key", "sec-websocket-version")
+# The first two matter and may be any; the others are not looked at, and differ from client to client.
+CUT = (
+    "Sec-WebSocket-Key",
+    "Authorization",
+    "Cookie",
+    "User-Agent",
+    "X-Forwarded-For",
+    "X-Real-IP",
+    "X-Request-ID",
+)
+KEY_BYTES = 16
+# RFC 6455 §1.3.
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# Kinds of clients whose requests are remembered.
+MAX_KNOWN = 1000
 
 log = get_logger("engine.handshake")
 
@@ -55,6 +78,9 @@ class Doorman:
 
     `refusal` tells why nobody can be let in right now, or None; `ready` whether the worker wants new
     connections from a load balancer. With `echo` the one address is /echo, for whoever comes.
+
+    Clients of one kind send the same request but for a few values. The judgement on the first of
+    them is remembered and holds for all that follow.
     """
 
     def __init__(
@@ -75,14 +101,54 @@ class Doorman:
         if not self._origins and config.http.public_url:
             url = urlsplit(config.http.public_url)
             self._origins = {f"{url.scheme}://{url.netloc}".lower()}
+        self._cutter = Cutter(*CUT)
+        # By what is left of a request: the answer up to the key's, and the rest of it but the token.
+        self._known: dict[bytes, tuple[bytes, Accepted]] = {}
         self.refused: dict[str, int] = {}
 
     def judge(self, head: bytes) -> Accepted | bytes:
         """What a request with this line and headers agreed to, or the bytes that answer it."""
+        cut = self._cutter.cut(head)
         try:
-            return self._judge(head)
+            if cut is not None and (accepted := self._recognise(*cut)) is not None:
+                return accepted
+            verdict = self._judge(head)
         except Refused as refused:
             return self.refuse(refused)
+        if cut is not None and isinstance(verdict, Accepted):
+            self._remember(cut[0], verdict)
+        return verdict
+
+    def _recognise(self, left: bytes, values: list[bytes | None]) -> Accepted | None:
+        """The judgement on a request of a known kind with a sound key, else None."""
+        known = self._known.get(left)
+        key, authorization, *_ = values
+        if known is None or key is None:
+            return None
+        try:
+            if len(binascii.a2b_base64(key, strict_mode=True)) != KEY_BYTES:
+                return None
+        except binascii.Error:
+            return None
+        refused = self._refusal()
+        if refused is not None:
+            raise refused
+        beginning, accepted = known
+        return Accepted(
+            answer=b"%b%b\r\n\r\n" % (beginning, b64encode(sha1(key + GUID, usedforsecurity=False).digest())),
+            binary=accepted.binary,
+            window=accepted.window,
+            token=_bearer(authorization.decode()) if authorization else None,
+        )
+
+    def _remember(self, left: bytes, accepted: Accepted) -> None:
+        # A token among the subprotocols is one client's own, and nothing to keep.
+        if BEARER_PREFIX.encode() in left:
+            return
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        beginning = accepted.answer[: accepted.answer.rindex(b" ") + 1]
+        self._known[left] = beginning, msgspec.structs.replace(accepted, token=None)
 
     def refuse(self, refused: Refused) -> bytes:
         """The answer that says so, a problem (RFC 9457); counted."""
@@ -102,7 +168,12 @@ class Doorman:
         try:
             request = _parse_http_request(head)
         except (RuntimeError, ValueError) as error:
-            raise Refused(400, "bad_request", f"This is no request that is served here: {error}.") from error
+            # Its text quotes the request, tokens included.
+            raise Refused(
+                400,
+                "bad_request",
+                "Only well-formed GET requests of HTTP/1.1 without a body are served.",
+            ) from error
         path = request.path.partition(b"?")[0]
         if path == b"/healthz":
             return _response(200, "text/plain; charset=utf-8", b"ok", {})
@@ -129,7 +200,9 @@ class Doorman:
         try:
             lines["Sec-WebSocket-Accept"] = _validate_upgrade_request(request).decode()
         except RuntimeError as error:
-            raise Refused(400, "bad_handshake", f"{error}.") from error
+            raise Refused(
+                400, "bad_handshake", "The header Sec-WebSocket-Key must hold 16 bytes in base64."
+            ) from error
         answer = _head(101, {"Upgrade": "websocket", "Connection": "Upgrade", **lines})
         return Accepted(answer=answer, binary=binary, window=window, token=token)
 
@@ -147,8 +220,11 @@ class Doorman:
         for name in SINGLE_HEADERS:
             if len(headers.getall(name, [])) > 1:
                 raise Refused(400, "duplicate_header", f"The header {name} must not be repeated.")
-        if not headers.get("host"):
+        host = headers.get("host")
+        if not host:
             raise Refused(400, "host_required", "The header Host is missing.")
+        if not _is_host(host):
+            raise Refused(400, "bad_host", "The header Host does not name a host.")
         if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(headers, "connection"):
             raise Refused(426, "upgrade_required", "This address speaks WebSocket only.", Upgrade="websocket")
         if headers.get("sec-websocket-version") != "13":
@@ -168,8 +244,13 @@ class Doorman:
             allowed = origin.lower() in self._origins
         else:
             # The page is served from the same host on the port of the API.
-            page, host = urlsplit(origin), urlsplit(f"//{headers['host']}")
-            allowed = page.hostname == host.hostname and _port(page.scheme, origin) == self._page_port
+            page, host = _split(origin), _split(f"//{headers['host']}")
+            allowed = (
+                page is not None
+                and host is not None
+                and page.hostname == host.hostname
+                and _port(page) == self._page_port
+            )
         if not allowed:
             raise Refused(403, "origin_refused", "Pages of this origin may not connect.")
 
@@ -188,15 +269,32 @@ def _tokens(headers: "CIMultiDict[str]", name: str) -> set[str]:
     return {part.strip().lower() for line in headers.getall(name, []) for part in line.split(",")}
 
 
-def _port(scheme: str, origin: str) -> int | None:
+def _is_host(value: str) -> bool:
+    found = HOST.fullmatch(value)
+    return found is not None and int(found[1] or 0) <= MAX_PORT
+
+
+def _split(url: str) -> SplitResult | None:
     try:
-        return urlsplit(origin).port or {"http": 80, "https": 443}.get(scheme)
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port or {"http": 80, "https": 443}.get(url.scheme)
     except ValueError:
         return None
 
 
 def _find_token(headers: "CIMultiDict[str]", offered: list[str]) -> str | None:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
+    token = _bearer(headers.get("authorization", ""))
+    if token is not None:
+        return token
     return next((item[len(BEARER_PREFIX) :] for item in offered if item.startswith(BEARER_PREFIX)), None)
+
+
+def _bearer(authorization: str) -> str | None:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else None

@@ -5,9 +5,10 @@ import contextlib
 import random
 import time
 
+from core.bus import Bus
 from core.clock import Clock
 from core.config import Config
-from core.engine.bus import Bus
+from core.endings import Endings
 from core.engine.front import Front
 from core.engine.gateway import Gateway
 from core.engine.recorder import Recorder
@@ -15,7 +16,9 @@ from core.errors import CloseCode, StorageUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
 from services.earnings import Earnings
+from services.events import GLOBAL_STREAM, SESSIONS_STREAM, Envelope, worker_stream
 from services.networks import Networks
+from services.revocations import Revocations
 from services.tokens import Tokens
 from storage.base import Presence, StreamLog
 
@@ -38,6 +41,7 @@ class Worker:
         config: Config,
         *,
         tokens: Tokens,
+        revocations: Revocations,
         earnings: Earnings,
         networks: Networks,
         streams: StreamLog,
@@ -54,6 +58,7 @@ class Worker:
             worker_id=worker_id,
             clock=clock,
             tokens=tokens,
+            revocations=revocations,
             earnings=earnings,
             networks=networks,
             presence=presence,
@@ -62,7 +67,16 @@ class Worker:
         )
         self._recorder.gather = self._gateway.nodes.reports
         self._hub = self._gateway.hub
-        self._bus = Bus(streams, worker_id, self._gateway.on_events)
+        self._revocations = revocations
+        self._endings = Endings(revocations, self._gateway.on_revoked)
+        self._bus = Bus(
+            streams,
+            self._deliver,
+            news=[GLOBAL_STREAM],
+            whole=[SESSIONS_STREAM],
+            own=worker_stream(worker_id),
+            returned=self._endings.look,
+        )
         self._front = Front(config, self._hub, self._gateway.on_open, self.ready)
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
@@ -73,21 +87,27 @@ class Worker:
         return self._front.port
 
     async def start(self) -> None:
-        """Join the bus, then listen.
+        """Join the bus, learn which sessions ended, then listen.
 
         Raises:
-            StorageUnavailable: if Redis does not answer.
+            StorageUnavailable: if Redis or the database does not answer.
         """
         await self._bus.open()
+        await self._endings.open()
         self._tasks = [
             asyncio.create_task(part.run(), name=name)
             for name, part in (
                 ("bus", self._bus),
+                ("endings", self._endings),
                 ("recorder", self._recorder),
                 ("residents", self._gateway.residents),
             )
         ]
         self._front.start()
+
+    def _deliver(self, envelopes: list[Envelope]) -> None:
+        self._endings.on_events(envelopes)
+        self._gateway.on_events(envelopes)
 
     def ready(self) -> bool:
         """Whether new connections are welcome."""
@@ -155,6 +175,7 @@ class Worker:
             "bus_received_total": bus.received,
             "bus_failures_total": bus.failures,
             "bus_unreadable_total": bus.unreadable,
+            **self._revocations.metrics(),
             "records_waiting": len(recorder),
             "records_appended_total": recorder.appended,
             "records_dropped_total": recorder.dropped,

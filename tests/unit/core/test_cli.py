@@ -147,6 +147,12 @@ class TestCheckConfig:
         [
             ("PULSEBOARD_AUTH_SECRET", "topsecret" * 5, 'secret = "***"'),
             (
+                "PULSEBOARD_AUTH_FORMER_SECRETS",
+                f"{'topsecret' * 5},{'topsecret' * 6}",
+                'former_secrets = ["***", "***"]',
+            ),
+            ("PULSEBOARD_MAIL_SMTP_PASSWORD", "topsecret", 'smtp_password = "***"'),
+            (
                 "PULSEBOARD_DATABASE_DSN",
                 "postgresql://me:topsecret@db.example:5432/pb?x=topsecret",
                 'dsn = "postgresql://***@db.example:5432/pb"',

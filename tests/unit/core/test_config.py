@@ -114,6 +114,8 @@ def test_other_peoples_variables_are_left_alone() -> None:
         ({"ws.pong_timeout": 30.0, "ws.ping_interval": 20.0}, "ws.pong_timeout"),
         ({"auth.secret": "short"}, "auth.secret"),
         ({"auth.secret": "x" * 32, "auth.secret_file": "/x"}, "auth.secret_file"),
+        ({"auth.former_secrets": ["x" * 32 + "," + "y" * 32]}, "auth.former_secrets"),
+        ({"auth.access_ttl": 60, "ws.expiry_notice": 60.0}, "ws.expiry_notice"),
         ({"ws.port": 8080, "http.port": 8080}, "ws.port"),
         ({"database.dsn": "mysql://x"}, "database.dsn"),
         ({"redis.url": "http://x"}, "redis.url"),
