@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from support.system import Command, System
 from support.waiting import eventually
 
@@ -20,16 +20,28 @@ PASSWORD = "a long enough password"
 SECONDS = 1000
 
 
-async def _sign_up(page: Page, url: str) -> str:
+async def _sign_up(page: Page, system: System) -> str:
+    """As a newcomer: ask for an account, open the link of the mail, sign in."""
     email = f"{new_id().hex}@example.com"
-    await page.goto(url)
+    await page.goto(system.url)
     await page.get_by_test_id("to-signup").click()
     await page.get_by_test_id("signup-email").fill(email)
     await page.get_by_test_id("signup-name").fill("Ada")
     await page.get_by_test_id("signup-password").fill(PASSWORD)
     await page.get_by_test_id("signup-submit").click()
-    await _live(page)
+    await expect(page.get_by_test_id("mail-sent")).to_be_visible()
+    await page.goto(await system.mailed_link(email))
+    await page.get_by_test_id("link-to-login").click()
+    assert "token" not in page.url
+    await _sign_in(page, email, PASSWORD)
     return email
+
+
+async def _sign_in(page: Page, email: str, password: str) -> None:
+    await page.get_by_test_id("login-email").fill(email)
+    await page.get_by_test_id("login-password").fill(password)
+    await page.get_by_test_id("login-submit").click()
+    await _live(page)
 
 
 async def _live(page: Page) -> None:
@@ -97,7 +109,7 @@ class Agents:
 
 
 async def test_numbers_move_nodes_die_and_workers_die(system: System, page: Page, agents: Agents) -> None:
-    email = await _sign_up(page, system.url)
+    email = await _sign_up(page, system)
     await expect(page.get_by_test_id("nodes-total")).to_have_text(re.compile(r"^\s*0\b"))
 
     enrolment = await _enrolment(page)
@@ -148,9 +160,7 @@ async def test_a_session_survives_a_reload_and_ends_with_logging_out(system: Sys
     await page.get_by_test_id("login-password").fill("not the password")
     await page.get_by_test_id("login-submit").click()
     await expect(page.get_by_role("alert")).to_be_visible()
-    await page.get_by_test_id("login-password").fill(system.password)
-    await page.get_by_test_id("login-submit").click()
-    await _live(page)
+    await _sign_in(page, system.email, system.password)
     await page.reload()
     await _live(page)
     await page.get_by_test_id("logout").click()
@@ -160,7 +170,7 @@ async def test_a_session_survives_a_reload_and_ends_with_logging_out(system: Sys
 
 
 async def test_the_page_says_when_it_is_cut_off_and_recovers(system: System, page: Page) -> None:
-    await _sign_up(page, system.url)
+    await _sign_up(page, system)
     await page.context.set_offline(True)
     # An open socket outlives that switch: end it from the other side.
     workers = await system.processes("worker")
@@ -180,7 +190,7 @@ async def test_the_page_says_when_it_is_cut_off_and_recovers(system: System, pag
 
 
 async def test_two_pages_of_one_person_show_the_same(system: System, page: Page, agents: Agents) -> None:
-    await _sign_up(page, system.url)
+    await _sign_up(page, system)
     await agents.start("only", await _enrolment(page))
     await _nodes_online(page, 1)
     other = await page.context.new_page()
@@ -192,3 +202,28 @@ async def test_two_pages_of_one_person_show_the_same(system: System, page: Page,
         return shown[0] == shown[1] > 0
 
     await eventually(same, timeout=20)
+
+
+async def test_a_forgotten_password_is_replaced_and_every_page_signed_out(
+    system: System, page: Page, browser: Browser
+) -> None:
+    email = await _sign_up(page, system)
+    elsewhere = await browser.new_context()
+    other = await elsewhere.new_page()
+    await other.goto(system.url)
+    await other.get_by_test_id("to-forgot").click()
+    await other.get_by_test_id("forgot-email").fill(email)
+    await other.get_by_test_id("forgot-submit").click()
+    await expect(other.get_by_test_id("mail-sent")).to_be_visible()
+
+    async def reset_arrived() -> bool:
+        return "#/reset" in await system.mailed_link(email)
+
+    await eventually(reset_arrived, timeout=20)
+    await other.goto(await system.mailed_link(email))
+    await other.get_by_test_id("reset-password").fill("another long password")
+    await other.get_by_test_id("reset-submit").click()
+    await expect(page.get_by_test_id("login-email")).to_be_visible(timeout=10 * SECONDS)
+    await other.get_by_test_id("link-to-login").click()
+    await _sign_in(other, email, "another long password")
+    await elsewhere.close()

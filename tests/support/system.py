@@ -7,10 +7,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from support.waiting import eventually
 
 READY = 60.0
 # Everything happens often, so that a test sees it happen.
@@ -136,6 +138,21 @@ class System:
         headers = {"Authorization": f"Bearer {token}"}
         answer = await self.http.post("/api/v1/nodes/enrolments", headers=headers)
         return str(answer.raise_for_status().json()["token"])
+
+    async def mailed_link(self, recipient: str) -> str:
+        """The link in the newest mail to somebody, now or soon."""
+        found: list[str] = []
+
+        async def arrived() -> bool:
+            for path in sorted((self.data / "mail").glob("*.eml")):
+                mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+                body = mail.get_body(("plain",))
+                if mail["To"] == recipient and body is not None:
+                    found.extend(re.findall(r"http\S+#/\S+", body.get_content()))
+            return bool(found)
+
+        await eventually(arrived, timeout=20)
+        return found[-1]
 
     async def ws_port(self) -> int:
         """The port of the workers."""

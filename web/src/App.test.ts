@@ -2,7 +2,7 @@ import { flushSync, mount, unmount } from "svelte";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import App from "./App.svelte";
-import { createApp } from "./lib/app";
+import { type App as Services, createApp } from "./lib/app";
 import type { NodeView, Overview } from "./lib/protocol";
 import { FakeSocket } from "./testing/fake-socket";
 
@@ -12,6 +12,7 @@ const SUMMARY = { revision: 1, nodes_online: 7, nodes_total: 9, users_total: 3, 
 let answers: Record<string, () => Response>;
 let sent: Record<string, unknown>;
 let page: Record<string, never>;
+let app: Services;
 
 const ok = (data: unknown): Response => new Response(JSON.stringify(data), { status: 200 });
 const refused = (status: number, code: string, detail: string): Response =>
@@ -54,7 +55,8 @@ async function open(): Promise<void> {
     if (typeof init.body === "string") sent[path] = JSON.parse(init.body);
     return Promise.resolve((answers[path] ?? (() => refused(404, "not_found", "No.")))());
   }) as typeof globalThis.fetch;
-  page = mount(App, { target: document.body, props: { app: createApp(fetch) } });
+  app = createApp(fetch);
+  page = mount(App, { target: document.body, props: { app } });
   await settle();
 }
 
@@ -67,6 +69,12 @@ async function openLive(state: Overview): Promise<FakeSocket> {
   peer.say({ type: "snapshot", channel: "network", offset: 1, data: SUMMARY });
   await settle();
   return peer;
+}
+
+async function follow(link: string): Promise<void> {
+  location.hash = link;
+  dispatchEvent(new Event("hashchange"));
+  await settle();
 }
 
 beforeEach(() => {
@@ -87,6 +95,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   await unmount(page);
+  app.router.destroy();
   document.body.replaceChildren();
   vi.unstubAllGlobals();
   vi.useRealTimers();
@@ -216,7 +225,7 @@ describe("signing in", () => {
     type("login-password", "not it");
     find("login-submit").click();
     await settle();
-    expect(text("form-error")).toBe("The e-mail address or the password is wrong.");
+    expect(text("form-error")).toContain("The e-mail address or the password is wrong");
     expect((find("login-password") as HTMLInputElement).value).toBe("not it");
   });
 
@@ -233,17 +242,38 @@ describe("signing in", () => {
     expect(find("login-email")).toBeTruthy();
   });
 
-  it("follows a sign-up, whose address may be taken", async () => {
+  it("asks for the second factor when there is one", async () => {
+    await open();
+    answers["/api/v1/auth/login"] = () => refused(401, "second_factor_required", "A code is needed.");
+    type("login-email", "ada@example.org");
+    type("login-password", "correct horse battery");
+    find("login-submit").click();
+    await settle();
+    expect(document.activeElement).toBe(find("login-code"));
+    answers["/api/v1/auth/login"] = () => refused(401, "second_factor_invalid", "No.");
+    type("login-code", "000000");
+    find("login-submit").click();
+    await settle();
+    expect(text("form-error")).toContain("This code is wrong");
+    answers["/api/v1/auth/login"] = signedIn;
+    type("login-code", "123456");
+    find("login-submit").click();
+    await settle();
+    expect(sent["/api/v1/auth/login"]).toMatchObject({ code: "123456", cookie: true });
+    expect(find("connection")).toBeTruthy();
+  });
+
+  it("follows a sign-up and the link that comes by mail", async () => {
     location.hash = "#/signup";
-    answers["/api/v1/auth/register"] = () => refused(409, "email_taken", "Taken.");
+    answers["/api/v1/auth/register"] = () => refused(400, "password_common", "Common.");
     await open();
     type("signup-name", "Ada");
     type("signup-email", "ada@example.org");
     type("signup-password", "correct horse battery");
     find("signup-submit").click();
     await settle();
-    expect(document.getElementById("email-note")?.textContent).toContain("There is an account");
-    answers["/api/v1/auth/register"] = () => ok(ADA);
+    expect(text("form-error")).toContain("tried first");
+    answers["/api/v1/auth/register"] = () => ok({ detail: "On its way." });
     find("signup-submit").click();
     await settle();
     expect(sent["/api/v1/auth/register"]).toEqual({
@@ -251,7 +281,52 @@ describe("signing in", () => {
       password: "correct horse battery",
       display_name: "Ada",
     });
-    expect(find("connection")).toBeTruthy();
+    expect(document.body.textContent).toContain("ada@example.org");
+    expect(find("mail-sent")).toBeTruthy();
+    answers["/api/v1/auth/verify-email"] = () => new Response(null, { status: 204 });
+    await follow("#/verify?token=abc");
+    expect(sent["/api/v1/auth/verify-email"]).toEqual({ token: "abc" });
+    expect(find("link-to-login")).toBeTruthy();
+  });
+
+  it("says that a link has served, and takes its token out of the address", async () => {
+    location.hash = "#/verify?token=spent";
+    answers["/api/v1/auth/verify-email"] = () => refused(400, "link_invalid", "Spent.");
+    await open();
+    expect(text("link-trouble")).toContain("served already");
+    expect(location.hash).toBe("#/verify");
+  });
+
+  it("confirms a change of address, one link after the other", async () => {
+    answers["/api/v1/auth/email/confirm"] = () => ok({ state: "half" });
+    location.hash = "#/confirm-email?token=old";
+    await open();
+    expect(document.body.textContent).toContain("Half done");
+    answers["/api/v1/auth/email/confirm"] = () => ok({ state: "changed" });
+    await follow("#/confirm-email?token=new");
+    expect(sent["/api/v1/auth/email/confirm"]).toEqual({ token: "new" });
+    expect(document.body.textContent).toContain("address is changed");
+  });
+
+  it("replaces a forgotten password", async () => {
+    location.hash = "#/forgot";
+    answers["/api/v1/auth/password/forgot"] = () => ok({ detail: "On its way." });
+    await open();
+    type("forgot-email", "ada@example.org");
+    find("forgot-submit").click();
+    await settle();
+    expect(find("mail-sent")).toBeTruthy();
+    answers["/api/v1/auth/password/reset"] = () => new Response(null, { status: 204 });
+    await follow("#/reset?token=abc");
+    type("reset-password", "short");
+    find("reset-submit").click();
+    await settle();
+    expect(sent["/api/v1/auth/password/reset"]).toBeUndefined();
+    type("reset-password", "a long enough password");
+    find("reset-submit").click();
+    await settle();
+    expect(sent["/api/v1/auth/password/reset"]).toEqual({ token: "abc", password: "a long enough password" });
+    expect(find("link-to-login")).toBeTruthy();
   });
 
   it("is asked for again when the server ends the session", async () => {

@@ -14,8 +14,7 @@ export class Problem extends Error {
 
   /** The field of the request that is at fault, if one is. */
   get field(): string | null {
-    if (typeof this.extra.field === "string") return this.extra.field;
-    return this.code === "email_taken" ? "email" : null;
+    return typeof this.extra.field === "string" ? this.extra.field : null;
   }
 }
 

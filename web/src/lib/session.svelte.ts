@@ -74,18 +74,21 @@ export class Session {
     }
   }
 
-  /** Sign in. Rejects with `Problem` or `Unreachable`. */
-  async login(email: string, password: string): Promise<void> {
+  /** Sign in; `code` is that of the second factor. Rejects with `Problem` or `Unreachable`. */
+  async login(email: string, password: string, code?: string): Promise<void> {
     this.#accept(
       await this.#http<SignedIn>("/auth/login", {
         method: "POST",
-        body: { email, password, cookie: true },
+        body: { email, password, cookie: true, ...(code === undefined ? {} : { code }) },
       }),
     );
     this.#tabs?.postMessage("in");
   }
 
-  /** Create an account; does not sign in. Rejects with `Problem` or `Unreachable`. */
+  /**
+   * Ask for an account; the link that comes by mail makes it. Settles alike whether the address has an
+   * account or not. Rejects with `Problem` or `Unreachable`.
+   */
   async register(email: string, password: string, displayName: string): Promise<void> {
     await this.#http("/auth/register", {
       method: "POST",

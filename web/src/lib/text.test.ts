@@ -17,7 +17,7 @@ it("leaves markup and braces of a parameter alone", () => {
 });
 
 it("knows its keys and nothing inherited", () => {
-  expect(has("problem.email_taken")).toBe(true);
+  expect(has("problem.link_invalid")).toBe(true);
   expect(has("toString")).toBe(false);
 });
 
