@@ -140,6 +140,9 @@ async def start_cluster(workers: int, settings: Mapping[str, Any] | None = None)
             "auth.secret": SECRET,
             # Nobody answers the nodes' challenges.
             "network.challenge_interval": 3600.0,
+            # The load is far above what one client may send; it is judged all the same.
+            "ws.message_rate": 1_000_000,
+            "ws.message_burst": 1_000_000,
             "log.level": "warning",
             **(settings or {}),
         }

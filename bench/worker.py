@@ -28,9 +28,10 @@ from core.engine.worker import Worker
 from ext.frames import Message
 from services.earnings import Earnings
 from services.networks import Networks
+from services.revocations import Revocations
 from services.tokens import Tokens
 from storage.base import Process
-from storage.memory import MemoryDatabase, MemoryNodes, MemoryUptime
+from storage.memory import MemoryDatabase, MemoryNodes, MemorySessions, MemoryUptime
 from storage.redis import RedisPresence, RedisStreams, connect
 
 PR_SET_PDEATHSIG = 1
@@ -71,6 +72,7 @@ async def _serve(flags: dict[str, Any], name: str, control: Path) -> None:
     worker = Worker(
         config,
         tokens=tokens,
+        revocations=Revocations(MemorySessions(database), clock, config.auth.access_ttl),
         earnings=Earnings(uptime, config.earnings.micropoints_per_hour),
         networks=Networks(MemoryNodes(database), uptime, tokens, clock),
         streams=RedisStreams(redis, config.redis.prefix),

@@ -77,6 +77,27 @@ class Http(Struct, forbid_unknown_fields=True, kw_only=True):
     max_body: Annotated[
         int, Meta(description="Bytes a request body may have.", ge=1024, le=64 * 1024 * 1024)
     ] = 64 * 1024
+    request_timeout: Annotated[
+        float, Meta(description="Seconds a request may take, body included.", gt=0, le=3600)
+    ] = 30.0
+    allowed_origins: Annotated[
+        list[str], Meta(description="Origins of other sites whose pages may call the API (CORS).")
+    ] = field(default_factory=list)
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="Networks (CIDR) of load balancers whose X-Forwarded-For is believed, here and by the workers."
+        ),
+    ] = field(default_factory=list)
+    rate: Annotated[
+        float,
+        Meta(
+            description="Requests a second that a caller may send over time; 0 sets no limit.", ge=0, le=1e6
+        ),
+    ] = 20.0
+    burst: Annotated[
+        int, Meta(description="Requests that a caller may send at once.", ge=1, le=1_000_000)
+    ] = 200
 
 
 class Ws(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -128,6 +149,19 @@ class Ws(Struct, forbid_unknown_fields=True, kw_only=True):
     max_subscriptions: Annotated[
         int, Meta(description="Channels one connection may join.", ge=1, le=1024)
     ] = 32
+    message_rate: Annotated[
+        int,
+        Meta(
+            description="Messages, fragments and control frames a second that a client may send over time; "
+            "above it is closed with 4506. 0 sets no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 50
+    message_burst: Annotated[
+        int,
+        Meta(description="Messages, fragments and control frames that may come at once.", ge=1, le=1_000_000),
+    ] = 200
     handshake_timeout: Annotated[
         float, Meta(description="Seconds for the HTTP upgrade request.", gt=0, le=300)
     ] = 5.0
@@ -162,13 +196,18 @@ class Auth(Struct, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = ""
     secret_file: Annotated[str, Meta(description="File that holds the key, instead of `secret`.")] = ""
-    access_ttl: Annotated[int, Meta(description="Seconds an access token lives.", ge=30, le=86400)] = 600
+    former_secrets: Annotated[
+        list[str],
+        Meta(description="Keys that signed before: their tokens stay good, what they sealed stays readable."),
+    ] = field(default_factory=list)
+    former_secret_files: Annotated[
+        list[str], Meta(description="Files that hold former keys, next to `former_secrets`.")
+    ] = field(default_factory=list)
+    access_ttl: Annotated[int, Meta(description="Seconds an access token lives.", ge=30, le=600)] = 600
     refresh_ttl: Annotated[
         int, Meta(description="Seconds a sign-in lives without use.", ge=60, le=366 * 86400)
     ] = 30 * 86400
-    enrol_ttl: Annotated[int, Meta(description="Seconds an enrolment token lives.", ge=60, le=30 * 86400)] = (
-        3600
-    )
+    enrol_ttl: Annotated[int, Meta(description="Seconds an enrolment token lives.", ge=60, le=86400)] = 3600
     argon2_memory: Annotated[
         int,
         Meta(
@@ -181,6 +220,33 @@ class Auth(Struct, forbid_unknown_fields=True, kw_only=True):
     argon2_threads: Annotated[
         int, Meta(description="Password hashes computed at the same time.", ge=1, le=64)
     ] = 2
+    audit_days: Annotated[int, Meta(description="Days that security events are kept.", ge=1, le=3660)] = 400
+
+
+class MailSettings(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Mail to people. Without an SMTP host mails land in the folder `mail` of the data folder."""
+
+    smtp_host: Annotated[str, Meta(description="SMTP server. Empty: mails are written to files.")] = ""
+    smtp_port: Annotated[Port, Meta(description="Its port.")] = 587
+    smtp_tls: Annotated[
+        Literal["starttls", "tls", "none"],
+        Meta(description="How the connection is protected: upgraded, from the start, or not at all."),
+    ] = "starttls"
+    smtp_user: Annotated[str, Meta(description="Name to sign in with. Empty: no sign-in.")] = ""
+    smtp_password: Annotated[str, Meta(description="Password to sign in with.")] = ""
+    smtp_password_file: Annotated[
+        str, Meta(description="File that holds the password, instead of `smtp_password`.")
+    ] = ""
+    sender: Annotated[str, Meta(description="Address that mails come from.", min_length=3)] = (
+        "Pulseboard <pulseboard@localhost>"
+    )
+    timeout: Annotated[float, Meta(description="Seconds an SMTP command may take.", gt=0, le=300)] = 20.0
+    link_ttl: Annotated[
+        int, Meta(description="Seconds a link that confirms an address serves.", ge=60, le=30 * 86400)
+    ] = 86_400
+    reset_ttl: Annotated[
+        int, Meta(description="Seconds a link that resets a password serves.", ge=60, le=86400)
+    ] = 3600
 
 
 class Network(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -257,6 +323,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     http: Http = field(default_factory=Http)
     ws: Ws = field(default_factory=Ws)
     auth: Auth = field(default_factory=Auth)
+    mail: MailSettings = field(default_factory=MailSettings)
     network: Network = field(default_factory=Network)
     earnings: Earnings = field(default_factory=Earnings)
     admin: Admin = field(default_factory=Admin)
@@ -269,6 +336,11 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             return Path(self.data).expanduser().absolute()
         base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
         return Path(base).absolute() / "pulseboard"
+
+    @property
+    def mail_dir(self) -> Path:
+        """Where mails land without an SMTP server."""
+        return self.data_dir / "mail"
 
 
 class Setting(Struct, frozen=True):
@@ -407,6 +479,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError("configuration: auth.secret_file: set either this or auth.secret")
     if config.auth.secret and len(config.auth.secret) < 32:
         raise ConfigError("configuration: auth.secret: must have at least 32 characters")
+    if ws.expiry_notice >= config.auth.access_ttl:
+        raise ConfigError("configuration: ws.expiry_notice: must be less than auth.access_ttl")
+    if any("," in secret for secret in config.auth.former_secrets):
+        # A list in the environment is separated by commas.
+        raise ConfigError("configuration: auth.former_secrets: a key with a comma must stand in a file")
     if ws.port and ws.port == config.http.port and ws.host == config.http.host:
         raise ConfigError("configuration: ws.port: is the same as http.port")
     for key, value, schemes in (

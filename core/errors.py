@@ -12,6 +12,8 @@
         ├── Forbidden             403  known, but not allowed
         ├── NotFound              404  no such thing, or not yours
         ├── Conflict              409  clashes with what exists
+        ├── PreconditionFailed    412  was changed since the caller looked
+        ├── Mismatch              422  the key of a former request with another content
         └── TooManyRequests       429  slow down; `retry_after` seconds
 
 The driver's own error always stays as ``__cause__``.
@@ -81,6 +83,18 @@ class Conflict(Refusal):
     """The request clashes with what exists."""
 
     status = 409
+
+
+class PreconditionFailed(Refusal):
+    """What the caller wants to change was changed since they looked at it."""
+
+    status = 412
+
+
+class Mismatch(Refusal):
+    """A request under the idempotency key of another one."""
+
+    status = 422
 
 
 class TooManyRequests(Refusal):

@@ -54,9 +54,10 @@ class Runtime:
                 self._log.warning("stopping at once")
                 main.cancel()
             else:
+                # First: whatever fails after it, the process ends.
+                self.stop.set()
                 self._log.info("stopping")
                 self._notifier.stopping()
-                self.stop.set()
 
         handlers = {
             signal.SIGTERM: asked_to_stop,

@@ -61,7 +61,6 @@ def own_log_settings() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     saved = structlog.get_config()
     yield
-    structlog.contextvars.clear_contextvars()
     structlog.configure(**saved)
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -1,126 +1,151 @@
-"""Sign-up, sign-in, and oneself."""
+"""Sign-up, links that came by mail, and sign-in."""
 
-from litestar import Response, Router, get, post
-from litestar.datastructures import Cookie
+from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from core.errors import Unauthenticated
-from core.http.openapi import BEARER, fails
-from core.http.requests import ApiRequest, bearer_token, signed_in
-from core.http.views import LoginRequest, Profile, RefreshRequest, RegisterRequest, Session, profile, session
-from core.messages import Overview
-from services.earnings import Earnings
-from services.tokens import USER, Principal, Tokens
-from services.users import SignIn, Users
+from core.http.cookies import RefreshCookie
+from core.http.openapi import fails
+from core.http.permissions import may
+from core.http.requests import ApiRequest
+from core.http.sessions import session_answer
+from core.http.views import LoginRequest, RegisterRequest, Session, Text
+from services.accounts import Accounts
+from services.audit import CONTEXT
+
+ON_ITS_WAY = "If this address can be used, a mail is on its way."
 
 
-class RefreshCookie(Struct, frozen=True):
-    """Where a browser keeps its refresh token: out of reach of scripts and of other sites."""
+class Accepted(Struct):
+    """The same whether there is an account or not: only the mailbox tells."""
 
-    path: str
-    max_age: int
-    secure: bool
-    name: str = "pulseboard_refresh"
-
-    def holding(self, refresh_token: str) -> Cookie:
-        """The cookie that stores `refresh_token`."""
-        return self._cookie(refresh_token, self.max_age)
-
-    def gone(self) -> Cookie:
-        """The cookie that removes it."""
-        return self._cookie("", 0)
-
-    def _cookie(self, value: str, max_age: int) -> Cookie:
-        return Cookie(
-            key=self.name,
-            value=value,
-            max_age=max_age,
-            path=self.path,
-            secure=self.secure,
-            httponly=True,
-            samesite="strict",
-        )
+    detail: str = ON_ITS_WAY
 
 
-@post("/auth/register", responses=fails(400, 409, 429))
-async def register(data: JSONBody[RegisterRequest], users: NamedDependency[Users]) -> Profile:
-    """Make an account."""
-    return profile(await users.register(data.email, data.password, data.display_name))
+class LinkToken(Struct, forbid_unknown_fields=True):
+    """The token of a link that came by mail."""
+
+    token: Text
 
 
-@post("/auth/login", status_code=200, responses=fails(400, 401, 429))
+class ForgotRequest(Struct, forbid_unknown_fields=True):
+    """Whose password was forgotten."""
+
+    email: Text
+
+
+class ResetRequest(Struct, forbid_unknown_fields=True):
+    """The token of the link, and the password from now on."""
+
+    token: Text
+    password: Text
+
+
+class EmailConfirmed(Struct):
+    """`state` is "half" while the other address is still to confirm, then "changed"."""
+
+    state: str
+
+
+@post(
+    "/auth/register",
+    status_code=202,
+    opt=may("anyone"),
+    responses=fails("password_common", "too_many_attempts", "busy"),
+)
+async def register(data: JSONBody[RegisterRequest], accounts: NamedDependency[Accounts]) -> Accepted:
+    """Ask for an account: it is made when the link that comes by mail is opened."""
+    await accounts.registrar.register(
+        data.email,
+        data.password,
+        display_name=data.display_name,
+        referral_code=data.referral_code,
+        locale=data.locale,
+        address=CONTEXT.get().address,
+    )
+    return Accepted()
+
+
+@post(
+    "/auth/verify-email",
+    status_code=204,
+    opt=may("anyone"),
+    responses=fails("link_invalid", "too_many_attempts"),
+)
+async def verify_email(data: JSONBody[LinkToken], accounts: NamedDependency[Accounts]) -> None:
+    """Make the account whose address the token confirms."""
+    await accounts.registrar.verify(data.token, CONTEXT.get().address)
+
+
+@post("/auth/password/forgot", status_code=202, opt=may("anyone"), responses=fails("too_many_attempts"))
+async def forgot_password(data: JSONBody[ForgotRequest], accounts: NamedDependency[Accounts]) -> Accepted:
+    """Ask for a link to choose a new password."""
+    await accounts.recovery.forgot(data.email, CONTEXT.get().address)
+    return Accepted()
+
+
+@post(
+    "/auth/password/reset",
+    status_code=204,
+    opt=may("anyone"),
+    responses=fails("link_invalid", "password_common", "too_many_attempts", "busy"),
+)
+async def reset_password(data: JSONBody[ResetRequest], accounts: NamedDependency[Accounts]) -> None:
+    """Choose a new password; all sessions end. A second factor stays needed at the next sign-in."""
+    await accounts.recovery.reset(data.token, data.password, CONTEXT.get().address)
+
+
+@post(
+    "/auth/email/confirm",
+    status_code=200,
+    opt=may("anyone"),
+    responses=fails("link_invalid", "too_many_attempts"),
+)
+async def confirm_email(data: JSONBody[LinkToken], accounts: NamedDependency[Accounts]) -> EmailConfirmed:
+    """Confirm a change of address for one of the two; it is made when both have."""
+    changed = await accounts.emails.confirm(data.token, CONTEXT.get().address)
+    return EmailConfirmed(changed.outcome)
+
+
+@post(
+    "/auth/login",
+    status_code=200,
+    opt=may("anyone"),
+    responses=fails(
+        "invalid_credentials",
+        "second_factor_required",
+        "second_factor_invalid",
+        "too_many_attempts",
+        "busy",
+    ),
+)
 async def login(
     request: ApiRequest,
     data: JSONBody[LoginRequest],
-    users: NamedDependency[Users],
+    accounts: NamedDependency[Accounts],
     refresh_cookie: NamedDependency[RefreshCookie],
 ) -> Response[Session]:
     """Open a session."""
-    address = request.client.host if request.client else ""
-    device = request.headers.get("user-agent", "")
-    sign_in = await users.login(data.email, data.password, device, address)
-    return _answer(sign_in, refresh_cookie if data.cookie else None)
-
-
-@post("/auth/refresh", status_code=200, responses=fails(400, 401, 409))
-async def refresh(
-    request: ApiRequest,
-    users: NamedDependency[Users],
-    refresh_cookie: NamedDependency[RefreshCookie],
-    data: JSONBody[RefreshRequest | None] = None,
-) -> Response[Session]:
-    """Get a fresh access token; the refresh token is replaced and comes back the way it came."""
-    if data is not None and data.refresh_token is not None:
-        return _answer(await users.refresh(data.refresh_token), None)
-    stored = request.cookies.get(refresh_cookie.name)
-    if not stored:
-        raise Unauthenticated("refresh_invalid", "There is no refresh token. Sign in again.")
-    return _answer(await users.refresh(stored), refresh_cookie)
-
-
-@post("/auth/logout", status_code=204, security=BEARER, responses=fails(401))
-async def logout(
-    request: ApiRequest,
-    users: NamedDependency[Users],
-    tokens: NamedDependency[Tokens],
-    refresh_cookie: NamedDependency[RefreshCookie],
-) -> Response[None]:
-    """End the session that the access token came from, and that of the cookie.
-
-    Either is enough: a browser whose access token has run out can still sign out.
-    """
-    stored = request.cookies.get(refresh_cookie.name)
-    if stored:
-        await users.forget(stored)
-    try:
-        await users.logout(tokens.verify(bearer_token(request), USER))
-    except Unauthenticated:
-        if not stored:
-            raise
-    return Response(None, status_code=204, cookies=[refresh_cookie.gone()])
-
-
-@get("/me", guards=signed_in, security=BEARER, responses=fails(401))
-async def me(principal: NamedDependency[Principal], users: NamedDependency[Users]) -> Profile:
-    """Who one is."""
-    return profile(await users.profile(principal))
-
-
-@get("/me/overview", guards=signed_in, security=BEARER, responses=fails(401))
-async def overview(principal: NamedDependency[Principal], earnings: NamedDependency[Earnings]) -> Overview:
-    """One's whole live state: the data of channel `me`."""
-    return await earnings.overview(principal.user_id)
-
-
-def _answer(sign_in: SignIn, cookie: RefreshCookie | None) -> Response[Session]:
-    if cookie is None:
-        return Response(session(sign_in, with_refresh=True))
-    return Response(
-        session(sign_in, with_refresh=False),
-        cookies=[cookie.holding(sign_in.refresh_token)],
+    sign_in = await accounts.sign_ins.sign_in(
+        data.email,
+        data.password,
+        data.code,
+        device=request.headers.get("user-agent", ""),
+        address=CONTEXT.get().address,
     )
+    return session_answer(sign_in, refresh_cookie if data.cookie else None)
 
 
-accounts = Router("/", route_handlers=[register, login, refresh, logout, me, overview], tags=["accounts"])
+accounts = Router(
+    "/",
+    route_handlers=[
+        register,
+        verify_email,
+        forgot_password,
+        reset_password,
+        confirm_email,
+        login,
+    ],
+    tags=["accounts"],
+)

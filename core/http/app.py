@@ -2,41 +2,69 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from litestar import Litestar, Router
-from litestar.datastructures import State
-from litestar.di import Provide
+from msgspec import Struct
 
+from core.address import Proxies
+from core.clock import Clock
 from core.config import Config
-from core.http.accounts import RefreshCookie, accounts
-from core.http.edge import Edge, content_security_policy
+from core.http.accounts import accounts
+from core.http.admin import admin
+from core.http.binding import bind
+from core.http.cookies import RefreshCookie
+from core.http.cors import Cors
+from core.http.description import Description, described
+from core.http.edge import Edge, Rules, content_security_policy
+from core.http.idempotency import Idempotency
 from core.http.nodes import network, nodes
 from core.http.openapi import openapi_config
 from core.http.operations import Check, Operations, operations_router
 from core.http.page import Page
+from core.http.permissions import Authority, check_declarations, guard
 from core.http.problems import handle
-from core.http.requests import TOKENS, ApiRequest, provide_principal
+from core.http.profile import own
+from core.http.rate import RateLimiter
+from core.http.requests import ApiRequest
+from core.http.second_factor import second_factor
+from core.http.sessions import sessions
+from core.http.shortcuts import Shortcuts
 from core.http.views import ClientSettings
 from core.metrics import Metrics, Source
+from services.accounts import Accounts
+from services.audit import Audit
 from services.earnings import Earnings
 from services.networks import Networks
+from services.revocations import Revocations
+from services.sessions import Sessions
+from services.staff import Staff
 from services.tokens import Tokens
-from services.users import Users
-from storage.base import Presence
+from storage.base import IdempotencyStore, Presence
 
 V1 = "/api/v1"
+
+
+class Injected(Struct, frozen=True, kw_only=True):
+    """The services; a handler gets each that it names as a parameter."""
+
+    accounts: Accounts
+    sessions: Sessions
+    networks: Networks
+    earnings: Earnings
+    tokens: Tokens
+    revocations: Revocations
+    audit: Audit
+    staff: Staff
 
 
 def create_app(
     *,
     config: Config,
     version: str,
-    users: Users,
-    networks: Networks,
-    earnings: Earnings,
-    tokens: Tokens,
+    services: Injected,
+    idempotency: IdempotencyStore,
     presence: Presence,
+    clock: Clock,
     checks: Mapping[str, Check],
     draining: asyncio.Event,
     sources: Sequence[Source] = (),
@@ -47,6 +75,9 @@ def create_app(
     `checks` are what ``/readyz`` asks, by name; `draining` makes it say no. `sources` are further
     metrics of this process, next to those of the application (`Edge.metrics`). `page` is the
     built bundle unless given.
+
+    Raises:
+        LookupError: a handler does not declare who may call it.
     """
 
     def source() -> Metrics:
@@ -55,40 +86,40 @@ def create_app(
             merged.update(further())
         return merged
 
+    http = config.http
     ws_url = config.ws.public_url or None
-    cookie = RefreshCookie(
-        path=f"{V1}/auth",
-        max_age=config.auth.refresh_ttl,
-        secure=config.http.public_url.startswith("https://"),
-    )
-    client = ClientSettings(ws_url, config.ws.port, version, config.network.beat_interval)
     injected = {
-        "users": users,
-        "networks": networks,
-        "earnings": earnings,
-        "tokens": tokens,
-        "refresh_cookie": cookie,
-        "client": client,
+        **{name: getattr(services, name) for name in Injected.__struct_fields__},
+        "refresh_cookie": RefreshCookie.of_site(http.public_url, f"{V1}/auth", config.auth.refresh_ttl),
+        "client": ClientSettings(ws_url, config.ws.port, version, config.network.beat_interval),
         "operations": Operations(checks, presence, source, draining),
+        "description": Description(lambda: api),
     }
+    repeats = Idempotency(idempotency, clock, http.max_body)
+    areas = [accounts, own, second_factor, sessions, nodes, network, admin, described]
     api = Litestar(
-        [Router(V1, route_handlers=[accounts, nodes, network]), operations_router],
-        dependencies={
-            "principal": Provide(provide_principal),
-            **{name: _given(value) for name, value in injected.items()},
-        },
-        state=State({TOKENS: tokens}),
+        [
+            Router(V1, route_handlers=bind(areas, injected)),
+            *bind([operations_router], injected),
+        ],
+        middleware=[guard, repeats.middleware],
         request_class=ApiRequest,
-        request_max_body_size=config.http.max_body,
+        request_max_body_size=http.max_body,
         exception_handlers={Exception: handle},
-        openapi_config=openapi_config(f"{V1}/openapi.json", version),
+        openapi_config=openapi_config(version),
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
     )
-    edge = Edge(api, page or Page(), content_security_policy(ws_url, config.ws.port))
+    check_declarations(api)
+    rules = Rules(
+        policy=content_security_policy(ws_url, config.ws.port),
+        authority=Authority(services.tokens, services.revocations.check, clock),
+        proxies=Proxies(http.trusted_proxies),
+        cors=Cors(http.allowed_origins),
+        limiter=RateLimiter(http.rate, http.burst) if http.rate else None,
+        timeout=http.request_timeout,
+        https=http.public_url.startswith("https://"),
+    )
+    edge = Edge(Shortcuts(api), page or Page(), rules, finish=repeats.finish)
     return edge
-
-
-def _given(value: Any) -> Provide:
-    return Provide(lambda: value, sync_to_thread=False)

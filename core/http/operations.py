@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from core.errors import Refusal
 from core.http.openapi import fails
+from core.http.permissions import may
 from core.logs import get_logger
 from core.metrics import PROMETHEUS_CONTENT_TYPE, Metrics, Source, to_prometheus, total
 from storage.base import Presence, Process
@@ -89,25 +90,25 @@ class Operations:
         return "ok"
 
 
-@get("/healthz", security=[])
+@get("/healthz", opt=may("anyone"))
 async def healthz() -> Health:
     """Whether the process lives."""
     return Health("ok")
 
 
-@get("/readyz", responses=fails())
+@get("/readyz", opt=may("anyone"), responses=fails())
 async def readyz(operations: NamedDependency[Operations]) -> Health:
     """Whether the process should get requests: PostgreSQL and Redis answer and it is not draining."""
     return await operations.ready()
 
 
-@get("/metrics", media_type=PROMETHEUS_CONTENT_TYPE)
+@get("/metrics", opt=may("anyone"), media_type=PROMETHEUS_CONTENT_TYPE)
 async def metrics(operations: NamedDependency[Operations]) -> Response[bytes]:
     """This process, for Prometheus."""
     return Response(to_prometheus(operations.metrics()), media_type=PROMETHEUS_CONTENT_TYPE)
 
 
-@get("/metrics.json", responses=fails())
+@get("/metrics.json", opt=may("anyone"), responses=fails())
 async def metrics_json(operations: NamedDependency[Operations]) -> ClusterMetrics:
     """The whole cluster."""
     return await operations.cluster()

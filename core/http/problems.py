@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import UNSET, Struct, UnsetType
 
-from core.errors import Refusal, StorageUnavailable, TooManyRequests, Unauthenticated
+from core.errors import Refusal, StorageUnavailable, Unauthenticated
 from core.logs import get_logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,6 +21,7 @@ _PROTOCOL_CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
     431: "headers_too_large",
@@ -29,12 +30,24 @@ _PROTOCOL_DETAILS = {
     400: "The request is no proper HTTP.",
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
+    408: "The request did not come whole in time.",
     415: "The body must be application/json.",
     413: "The body is larger than this server accepts.",
     431: "The request's line and headers are larger than this server accepts.",
 }
 
 log = get_logger("http")
+
+
+class Overdue(Refusal):
+    """The request took longer than is allowed."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "timeout", "This took too long and was given up; nothing was half-done.", retry_after=RETRY_AFTER
+        )
 
 
 class Problem(Struct, kw_only=True):
@@ -68,7 +81,7 @@ def render(error: Exception, request_id: str | None = None) -> RenderedProblem:
         status, code, detail, extra = error.status, error.code, error.detail, error.extra
         if isinstance(error, Unauthenticated):
             headers["www-authenticate"] = "Bearer"
-        if isinstance(error, TooManyRequests) and "retry_after" in extra:
+        if "retry_after" in extra:
             headers["retry-after"] = str(extra["retry_after"])
     elif isinstance(error, StorageUnavailable):
         log.error("storage unavailable", reason=str(error))

@@ -1,24 +1,20 @@
 """Requests: strict JSON bodies and bearer tokens."""
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
-from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard
+from litestar.types import Receive
 
 from core.errors import InvalidInput, Unauthenticated
 from core.http.problems import protocol_error
-from services.tokens import ENROL, USER, Principal, Tokens
-
-TOKENS = "tokens"
+from services.tokens import Principal
 
 
 class ApiRequest(Request[None, Principal | None, State]):
@@ -78,24 +74,25 @@ def decode_body(body: bytes, target: Any) -> Any:
     return value
 
 
-def require(*kinds: Literal["user", "node", "enrol"]) -> Guard:
-    """A guard that lets only these kinds of tokens in; the principal is the request's `auth`."""
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body of a request, at most `limit` bytes.
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        tokens: Tokens = connection.app.state[TOKENS]
-        connection.scope["auth"] = tokens.verify(bearer_token(connection), *kinds)
-
-    return guard
-
-
-signed_in: Sequence[Guard] = (require(USER),)
-may_enrol: Sequence[Guard] = (require(USER, ENROL),)
-
-
-async def provide_principal(request: ApiRequest) -> Principal:
-    """The principal that a guard of `require` let in."""
-    principal: Principal = request.scope["auth"]
-    return principal
+    Raises:
+        HTTPException: 413, or 400 when the client left before it had sent everything.
+    """
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise protocol_error(HTTPStatus.BAD_REQUEST)
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise protocol_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def bearer_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

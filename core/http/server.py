@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from core.errors import StartupError
 from core.http.edge import MAX_HEAD, HttpApp
@@ -24,6 +24,64 @@ LINGER = 2.0
 TICK = 1.0
 
 Announce = Callable[[str, int], None]
+
+
+class Cycle(RequestResponseCycle):
+    """Sends head and body of an answer together; uvicorn examines each header by itself and writes
+    twice, which takes longer than the application does. Answers that do not name their length, or come
+    in parts, are left to uvicorn.
+    """
+
+    head: bytes | None = None
+    start: Any = None
+
+    async def send(self, message: Any) -> None:
+        """ASGI send."""
+        if message["type"] == "http.response.start" and not self.response_started and self.head is None:
+            self.head = self._head(message)
+            if self.head is not None:
+                self.start = message
+                return
+        elif self.head is not None:
+            head, self.head = self.head, None
+            body = message.get("body", b"")
+            if (
+                message["type"] == "http.response.body"
+                and not message.get("more_body", False)
+                and self._fits(body)
+                and not self.disconnected
+                and not self.flow.write_paused
+            ):
+                self._finish(head + body)
+                return
+            await super().send(self.start)
+        await super().send(message)
+
+    def _head(self, message: Any) -> bytes | None:
+        headers = self.default_headers + list(message["headers"])
+        head = b"".join([b"%b: %b\r\n" % header for header in headers])
+        names = dict(headers)
+        if b"connection" in names or b"content-length" not in names:
+            return None
+        # Nothing in a header that would make one more of it, or end the head.
+        if not head.count(b"\r") == head.count(b"\n") == len(headers) or b"\0" in head:
+            return None
+        self.expected_content_length = int(names[b"content-length"])
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        return STATUS_LINE[message["status"]] + head + end
+
+    def _fits(self, body: bytes) -> bool:
+        return self.scope["method"] != "HEAD" and len(body) == self.expected_content_length
+
+    def _finish(self, answer: bytes) -> None:
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.expected_content_length = 0
+        self.transport.write(answer)
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -61,6 +119,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        # Its work begins in the loop's next round.
+        self.cycle.__class__ = Cycle
 
     def on_message_complete(self) -> None:
         self._in_head = True

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from services.users import SignIn
+from services.sessions import SignIn
 from storage.base import Node, User
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -18,13 +18,19 @@ class RegisterRequest(Struct, forbid_unknown_fields=True):
     email: Text
     password: Text
     display_name: Text | None = None
+    referral_code: Text | None = None
+    locale: Text | None = None
 
 
 class LoginRequest(Struct, forbid_unknown_fields=True):
-    """With `cookie` the refresh token comes as an HttpOnly cookie instead of in the body."""
+    """`code` is six digits of the second factor, or a recovery code.
+
+    With `cookie` the refresh token comes as an HttpOnly cookie instead of in the body.
+    """
 
     email: Text
     password: Text
+    code: Text | None = None
     cookie: bool = False
 
 
@@ -35,12 +41,19 @@ class RefreshRequest(Struct, forbid_unknown_fields=True):
 
 
 class Profile(Struct):
-    """A person."""
+    """A person. `locale` is a language tag, `time_zone` an IANA name, `wallet` an address (EIP-55).
+
+    `second_factor` is whether signing in takes a code too.
+    """
 
     user_id: UUID
     email: str
     display_name: str
     role: str
+    locale: str
+    time_zone: str
+    wallet: str | None
+    second_factor: bool
     created_at: datetime
 
 
@@ -112,7 +125,17 @@ class ClientSettings(Struct, frozen=True):
 
 def profile(user: User) -> Profile:
     """`user` without what stays here."""
-    return Profile(user.user_id, user.email, user.display_name, user.role, user.created_at)
+    return Profile(
+        user.user_id,
+        user.email,
+        user.display_name,
+        user.role,
+        user.locale,
+        user.time_zone,
+        user.wallet,
+        user.second_factor,
+        user.created_at,
+    )
 
 
 def session(sign_in: SignIn, *, with_refresh: bool) -> Session:

@@ -116,7 +116,8 @@ class Supervisor:
             auth = replace(auth, secret=secrets.auth_secret)
         elif auth.secret_file:
             # Children run elsewhere.
-            auth = replace(auth, secret_file=os.path.abspath(os.path.expanduser(auth.secret_file)))
+            auth = replace(auth, secret_file=_absolute(auth.secret_file))
+        auth = replace(auth, former_secret_files=[_absolute(path) for path in auth.former_secret_files])
         settled = replace(
             config,
             data=str(folder.path),
@@ -209,6 +210,8 @@ class Supervisor:
             lines.append(f"  sign in  {DEMO_EMAIL}  password {secrets.demo_password}")
         if self._demo:
             lines.append(f"  nodes    {self._demo} demo agents are on their way")
+        if not config.mail.smtp_host:
+            lines.append(f"  mail     {config.mail_dir}  (no SMTP server is set)")
         lines += [f"  data     {folder.path}", f"  logs     {folder.logs}", "Ctrl-C stops it."]
         self._say("\n".join(lines))
 
@@ -330,6 +333,10 @@ def _environ(config: Config, mailbox: str) -> dict[str, str]:
     manager = {"NOTIFY_SOCKET": mailbox, "WATCHDOG_USEC": str(round(WATCHDOG / 2 * 1e6))}
     kept.pop("WATCHDOG_PID", None)
     return {**kept, **values, **manager}
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _reachable(host: str) -> str:

@@ -11,7 +11,7 @@ from support.house import PASSWORD, House
 from support.stores import Stores
 
 from core.config import Config, load
-from core.http.app import create_app
+from core.http.app import Injected, create_app
 from core.http.operations import Check
 from core.http.page import Page
 from core.http.server import serve
@@ -53,9 +53,8 @@ class Api:
         return await self.client.request(method, V1 + path, json=body, headers=sent)
 
     async def sign_in(self, email: str = "ada@example.com", *, cookie: bool = False) -> dict[str, Any]:
-        """Make an account and open a session; returns the session."""
-        made = await self.call("POST", "/auth/register", {"email": email, "password": PASSWORD})
-        assert made.status_code in (201, 409), made.text
+        """Make an account, unless there is one, and open a session; returns the session."""
+        await self.house.person(email)
         body = {"email": email, "password": PASSWORD, "cookie": cookie}
         answer = await self.call("POST", "/auth/login", body)
         assert answer.status_code == 200, answer.text
@@ -83,14 +82,23 @@ async def running_api(page: Path, stores: Stores | None = None, **flags: Any) ->
     house, presence = House(stores), MemoryPresence()
     async with httpx.AsyncClient() as client:
         api = Api(house, presence, client)
-        app = create_app(
-            config=config,
-            version="1.2.3",
-            users=house.users,
+        services = Injected(
+            accounts=house.accounts,
+            sessions=house.sessions,
             networks=house.networks,
             earnings=house.earnings,
             tokens=house.tokens,
+            revocations=house.revocations,
+            audit=house.audit,
+            staff=house.staff,
+        )
+        app = create_app(
+            config=config,
+            version="1.2.3",
+            services=services,
+            idempotency=house.stores.idempotency,
             presence=presence,
+            clock=house.clock,
             checks=api.checks,
             draining=api.draining,
             sources=[house.passwords.metrics],

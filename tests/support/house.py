@@ -1,19 +1,29 @@
 """The services over memory adapters or others, with a clock that stands still."""
 
 from datetime import UTC, datetime
+from email.message import EmailMessage
+from functools import cache
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.stores import Stores, memory_stores
 
 from core.clock import ManualClock, to_ms
 from core.messages import enrol_bytes, token_bytes
+from services.accounts import AccountSettings, AccountStores, make_accounts
+from services.audit import Audit
+from services.common_passwords import CommonPasswords
 from services.earnings import Earnings
+from services.mail import Renderer
 from services.networks import Networks
 from services.passwords import Passwords
+from services.revocations import Revocations, Revoked
+from services.sealing import Sealer
+from services.sessions import Sessions
+from services.staff import Staff
 from services.tokens import Tokens
-from services.users import Users
 from storage.base import Node, User
-from storage.memory import MemoryDatabase
+from storage.memory import MemoryDatabase, MemoryThrottle
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECRET = "a secret of at least thirty-two characters"
@@ -21,6 +31,9 @@ PASSWORD = "correct horse battery"
 ACCESS_TTL = 600
 REFRESH_TTL = 3600
 RATE = 1_000_000
+PAGE_URL = "https://pulse.example.com"
+LINK_TTL = 86_400
+RESET_TTL = 3600
 
 
 class House:
@@ -30,21 +43,76 @@ class House:
         """`stores` are memory's unless given; `database` is what memory's share."""
         self.clock = ManualClock(START)
         self.database = MemoryDatabase()
-        stores = stores or memory_stores(self.database)
+        stores = self.stores = stores or memory_stores(self.database)
         self.user_store = stores.users
         self.uptime = stores.uptime
         # As cheap as Argon2 goes: the tests are about us, not about it.
         self.passwords = Passwords(memory_kib=8, passes=1, threads=1)
         self.tokens = Tokens(SECRET, self.clock, ACCESS_TTL, 3600)
-        self.users = Users(
-            stores.users, stores.sessions, self.passwords, self.tokens, self.clock, REFRESH_TTL
+        self.audit = Audit(stores.audit, self.clock)
+        self.revocations = Revocations(stores.sessions, self.clock, 3600)
+        # What the other processes would be told of.
+        self.ended: list[Revoked] = []
+        self.sessions = Sessions(
+            sessions=stores.sessions,
+            users=stores.users,
+            tokens=self.tokens,
+            audit=self.audit,
+            clock=self.clock,
+            refresh_ttl=REFRESH_TTL,
+            ended=self._session_ended,
         )
+        self.throttle = MemoryThrottle(self.clock.now_ms)
+        self.sealer = Sealer(SECRET)
+        self.renderer = Renderer(self.sealer, PAGE_URL, "Pulseboard <post@pulse.example.com>")
+        self.accounts = make_accounts(
+            stores=AccountStores(
+                users=stores.users,
+                sessions=stores.sessions,
+                confirmations=stores.confirmations,
+                outbox=stores.outbox,
+                second_factors=stores.second_factors,
+                nodes=stores.nodes,
+                uptime=stores.uptime,
+                throttle=self.throttle,
+            ),
+            settings=AccountSettings(public_url=PAGE_URL, link_ttl=LINK_TTL, reset_ttl=RESET_TTL),
+            passwords=self.passwords,
+            common=common_passwords(),
+            sessions=self.sessions,
+            sealer=self.sealer,
+            audit=self.audit,
+            clock=self.clock,
+        )
+        self.staff = Staff(stores.users, self.sessions, self.audit)
         self.networks = Networks(stores.nodes, stores.uptime, self.tokens, self.clock)
         self.earnings = Earnings(self.uptime, RATE)
 
     async def person(self, email: str = "ada@example.com") -> User:
-        """An account."""
-        return await self.users.register(email, PASSWORD)
+        """An account, there already or made now."""
+        made = await self.accounts.admission.admit(email, PASSWORD, "Ada")
+        found = made or await self.user_store.by_email(email)
+        assert found is not None
+        return found
+
+    async def mails(self, recipient: str | None = None) -> list[EmailMessage]:
+        """The mails that would leave now, to everybody or to `recipient`; they stay in the outbox."""
+        now = self.clock.now()
+        waiting = [
+            self.renderer.render(mail).message for mail in await self.stores.outbox.take(now, now, 100)
+        ]
+        return [mail for mail in waiting if recipient in (None, str(mail["To"]))]
+
+    async def link(self, recipient: str) -> str:
+        """The token of the link in the newest mail to `recipient` that has one."""
+        texts = [mail.get_body(("plain",)).get_content() for mail in await self.mails(recipient)]
+        words = [word for text in texts for word in text.split() if "token=" in word]
+        return parse_qs(urlsplit(urlsplit(words[-1]).fragment).query)["token"][0]
+
+    async def kinds_noted(self) -> list[str]:
+        """What the audit log has, the oldest first."""
+        events = await self.stores.audit.read(user_id=None, kind=None, before=None, limit=200)
+        return [event.kind for event in reversed(events)]
 
     async def node(self, owner: User, key: Ed25519PrivateKey, name: str = "attic") -> Node:
         """A node of `owner`."""
@@ -57,9 +125,19 @@ class House:
         """The clock, in milliseconds."""
         return to_ms(self.clock.now())
 
+    def _session_ended(self, revoked: Revoked) -> None:
+        self.revocations.take(revoked)
+        self.ended.append(revoked)
+
     def close(self) -> None:
         """Let the threads go."""
         self.passwords.close()
+
+
+@cache
+def common_passwords() -> CommonPasswords:
+    """The list that is shipped, read once."""
+    return CommonPasswords.shipped()
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import socket
 from contextlib import suppress
 from typing import Any, ClassVar, Self
 
@@ -19,12 +20,16 @@ PATIENCE = 10.0
 def upgrade_request(
     *,
     path: str = "/ws",
+    line: str = "GET {path} HTTP/1.1",
     subprotocols: str | None = JSON_SUBPROTOCOL,
     token: str | None = None,
     replace: dict[str, str | None] | None = None,
     extra: list[tuple[str, str]] | None = None,
 ) -> bytes:
-    """The bytes of an upgrade request; `replace` changes headers or, with None, leaves them out."""
+    """The bytes of an upgrade request; `replace` changes headers or, with None, leaves them out.
+
+    Characters above 255 cannot be sent; those below go out as one byte each.
+    """
     headers: dict[str, str | None] = {
         "Host": "pulseboard.test",
         "Upgrade": "websocket",
@@ -35,10 +40,10 @@ def upgrade_request(
         "Authorization": f"Bearer {token}" if token else None,
         **(replace or {}),
     }
-    lines = [f"GET {path} HTTP/1.1"]
+    lines = [line.format(path=path)]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
     lines += [f"{name}: {value}" for name, value in extra or []]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 class Socket:
@@ -53,30 +58,41 @@ class Socket:
         self.headers: dict[str, str] = {}
         self.body = b""
         self.binary = False
+        #: Bytes sent so far.
+        self.sent = 0
         self.living.add(self)
 
     @classmethod
     async def leave_all(cls) -> None:
         """Leave whatever a test has left open."""
-        for socket in list(cls.living):
-            await socket.leave()
+        for left in list(cls.living):
+            await left.leave()
 
     @classmethod
-    async def connect(cls, port: int) -> Self:
-        """A connection on which nothing was said yet."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def connect(cls, port: int, receive_buffer: int | None = None) -> Self:
+        """A connection on which nothing was said yet; the kernel keeps `receive_buffer` bytes for it."""
+        sock = socket.socket()
+        try:
+            if receive_buffer is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            return cls(*await asyncio.open_connection(sock=sock))
+        except BaseException:
+            sock.close()
+            raise
 
     @classmethod
     async def open(cls, port: int, **request: Any) -> Self:
         """A connection on which `upgrade_request(**request)` was answered."""
-        socket = await cls.connect(port)
-        socket.binary = request.get("subprotocols") == MSGPACK_SUBPROTOCOL
-        await socket.request(upgrade_request(**request))
-        return socket
+        opened = await cls.connect(port)
+        opened.binary = request.get("subprotocols") == MSGPACK_SUBPROTOCOL
+        await opened.request(upgrade_request(**request))
+        return opened
 
     async def request(self, data: bytes) -> None:
         """Send a request and read the head of its answer, and the body of one that is no upgrade."""
-        self.writer.write(data)
+        self.send_raw(data)
         async with asyncio.timeout(PATIENCE):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             self.status = int(head[0].split()[1])
@@ -88,11 +104,12 @@ class Socket:
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
+        self.sent += len(data)
         self.writer.write(data)
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, final: bool = True) -> None:
         """Send one masked frame."""
-        self.writer.write(client_frame(opcode, payload, final=final))
+        self.send_raw(client_frame(opcode, payload, final=final))
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message of the protocol."""

@@ -16,6 +16,7 @@ from core.config import load
 from core.engine.worker import Worker
 from core.messages import MSGPACK_SUBPROTOCOL
 from services.events import Events
+from services.revocations import Revocations
 from storage.base import Node, Process, User
 from storage.memory import MemoryPresence, MemoryStreams
 
@@ -46,6 +47,7 @@ class Engine:
         worker = Worker(
             self.config,
             tokens=self.house.tokens,
+            revocations=Revocations(self.house.stores.sessions, self.house.clock, 3600),
             earnings=self.house.earnings,
             networks=self.house.networks,
             streams=self.streams,

@@ -181,7 +181,7 @@ async def test_a_reader_that_catches_up_gets_everything_in_order(make_engine):
 
 
 async def test_a_flood_of_pings_to_a_peer_that_never_reads_is_bounded(make_engine):
-    engine = await make_engine(**{"ws.max_queue": 65536, "ws.close_timeout": 0.2})
+    engine = await make_engine(**{"ws.max_queue": 65536, "ws.close_timeout": 0.2, "ws.message_rate": 0})
     _, token = await engine.person()
     socket, _ = await engine.join(token=token)
     socket.writer.transport.pause_reading()

@@ -13,8 +13,8 @@ FILES = 64
 
 async def _start() -> tuple[Command, int]:
     command = await Command.start("worker", "--echo", "--port", "0")
-    port = int((await command.printed(r'"port": (\d+), "event": "listening"'))[1])
-    await command.printed(r'"event": "ready"')
+    port = int((await command.printed(r'"port": ?(\d+), ?"event": ?"listening"'))[1])
+    await command.printed(r'"event": ?"ready"')
     return command, port
 
 

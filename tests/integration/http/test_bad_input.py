@@ -101,7 +101,7 @@ async def test_an_address_where_nothing_is(api: Api, path: str) -> None:
     assert_problem(await api.client.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize(("method", "path"), [("DELETE", "/api/v1/me"), ("POST", "/healthz"), ("PUT", "/")])
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/v1/me"), ("POST", "/healthz"), ("PUT", "/")])
 async def test_a_method_that_is_not_taken(api: Api, method: str, path: str) -> None:
     answer = await api.client.request(method, path)
     assert_problem(answer, 405, "method_not_allowed")

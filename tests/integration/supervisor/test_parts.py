@@ -8,9 +8,8 @@ import stat
 
 import pytest
 
-from core.bootstrap import auth_secret
-from core.config import Auth, Config, load, settings
-from core.errors import ConfigError, StartupError
+from core.config import load, settings
+from core.errors import StartupError
 from core.notify import Notifier
 from core.supervisor import children
 from core.supervisor.children import Child, Spec, keep_one_old
@@ -102,6 +101,8 @@ class TestEnvironment:
                 "PULSEBOARD_DATA": "/some where/π",
                 "PULSEBOARD_WS_ALLOWED_ORIGINS": "https://a.example,https://b.example",
                 "PULSEBOARD_AUTH_SECRET": "x" * 40,
+                "PULSEBOARD_AUTH_FORMER_SECRETS": f"{'y' * 40},{'z' * 40}",
+                "PULSEBOARD_AUTH_FORMER_SECRET_FILES": "/some where/key,/another",
                 "PULSEBOARD_NETWORK_BEAT_INTERVAL": "0.1",
                 "PULSEBOARD_EARNINGS_MICROPOINTS_PER_HOUR": "123456789012345",
             }
@@ -110,29 +111,6 @@ class TestEnvironment:
         assert environ["NOTIFY_SOCKET"] == "@socket"
         assert load(environ=environ) == config
         assert {setting.env for setting in settings()} <= set(environ)
-
-
-class TestSecret:
-    def test_it_comes_from_the_setting_or_from_a_file(self, tmp_path):
-        path = tmp_path / "key"
-        path.write_text("k" * 40 + "\n")
-        assert auth_secret(Config(auth=Auth(secret="s" * 32))) == "s" * 32
-        assert auth_secret(Config(auth=Auth(secret_file=str(path)))) == "k" * 40
-
-    @pytest.mark.parametrize(
-        ("content", "reason"),
-        [(None, "No such file"), (b"short", "32 characters"), (b"\xff" * 40, "not text")],
-    )
-    def test_what_is_wrong_with_it_is_said(self, tmp_path, content, reason):
-        path = tmp_path / "key"
-        if content is not None:
-            path.write_bytes(content)
-        with pytest.raises(ConfigError, match=reason):
-            auth_secret(Config(auth=Auth(secret_file=str(path))))
-
-    def test_without_one_the_way_to_set_it_is_named(self):
-        with pytest.raises(ConfigError, match="PULSEBOARD_AUTH_SECRET"):
-            auth_secret(Config())
 
 
 class TestLogs:
