@@ -32,6 +32,10 @@ class Asking(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.gone = asyncio.get_running_loop().create_future()
 
+    def itself(self) -> "Asking":
+        """What a transport asks for."""
+        return self
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
@@ -91,14 +95,11 @@ async def ask(host: str, port: int, command: dict[str, Any]) -> dict[str, Any]:
     tally = Tally()
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
-    connections = [
-        (
-            await loop.create_connection(
-                lambda request=request: Asking(request.encode(), command["pause"], tally), host, port
-            )
-        )[1]
-        for request in islice(cycle(command["requests"]), command["connections"])
-    ]
+    connections = []
+    for request in islice(cycle(command["requests"]), command["connections"]):
+        asking = Asking(request.encode(), command["pause"], tally)
+        await loop.create_connection(asking.itself, host, port)
+        connections.append(asking)
     await asyncio.sleep(command["seconds"])
     tally.over = True
     seconds = time.perf_counter() - began

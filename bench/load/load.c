@@ -357,6 +357,9 @@ static void ask_upgrade(struct connection *c) {
 /* Binds to the next free port of the next source address. */
 static void bind_source(int fd) {
     struct sockaddr_in source = {.sin_family = AF_INET};
+    int one = 1;
+    /* A port stays in TIME_WAIT for a minute after a connection from it, to whatever server it was. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     for (int tries = 0; tries < PORTS; tries++) {
         uint64_t turn = next_source++;
         source.sin_addr.s_addr = htonl(source_first + (uint32_t)(turn % (uint64_t)source_count));

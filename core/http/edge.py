@@ -199,7 +199,7 @@ class Edge:
         pairs: Any = scope["headers"]
         if sum(len(name) + len(value) for name, value in pairs) > MAX_HEAD:
             raise protocol_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if len(headers) != len(pairs) and _ambiguous(pairs):
+        if _ambiguous(headers, pairs):
             raise protocol_error(HTTPStatus.BAD_REQUEST)
         # The server leaves the body out of an answer to HEAD.
         inner: Any = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope

@@ -10,6 +10,8 @@ from core.http.cors import Cors
 from core.http.edge import MAX_HEAD, Edge, Rules, content_security_policy
 from core.http.permissions import Authority
 from core.http.problems import Overdue
+from core.http.rate import RateLimiter
+from services.audit import CONTEXT
 from services.tokens import Tokens
 
 TOKENS = Tokens("nb0Rk2mTq9vX5zL8sW4yC7hJ1pD6fGaE", SystemClock(), 600, 600)
