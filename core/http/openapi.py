@@ -160,6 +160,8 @@ def _complete(operation: dict[str, Any], path: str, handler: HTTPRouteHandler) -
         operation.setdefault("parameters", []).append(_KEY_PARAMETER)
     limited = path.startswith("/api/")
     responses = {status: each for status, each in operation["responses"].items() if int(status) < 400}
+    # What has no content has no media type; Litestar names one all the same.
+    responses.get("204", {}).pop("content", None)
     for answer in responses.values():
         links = _LINKS.get(operation["operationId"], {})
         if links:

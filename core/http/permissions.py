@@ -163,10 +163,23 @@ def guard(app: ASGIApp) -> ASGIApp:
     """
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        # Litestar's own answers to OPTIONS declare nothing.
         declaration = scope["route_handler"].opt.get(DECLARED)
-        if declaration is not None:
-            let_in(declaration, scope)
+        if declaration is None:
+            await _answer_options(scope, send)
+            return
+        let_in(declaration, scope)
         await app(scope, receive, send)
 
     return guarded
+
+
+async def _answer_options(scope: Any, send: Send) -> None:
+    """What may be asked at this address: Litestar's own answer knows the first handler of it only."""
+    template = scope["path_template"]
+    methods = {"OPTIONS"}
+    for path, handler in handlers(scope["litestar_app"]):
+        if path == template:
+            methods |= handler.http_methods
+    allow = ", ".join(sorted(methods)).encode()
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
