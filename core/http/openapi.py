@@ -25,7 +25,7 @@ _LINKS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "next": ("list_nodes", {"cursor": "$response.body#/next_cursor"}),
     },
     "list_sessions": {
-        "last": ("end_session", {"session_id": "$response.body#/items/1/session_id"}),
+        "last": ("end_session", {"session_id": "$response.body#/items/0/session_id"}),
         "next": ("list_sessions", {"cursor": "$response.body#/next_cursor"}),
     },
     "list_users": {
