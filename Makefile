@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test lint format docs reference web web-check bench bench-million bench-locust bench-profile bench-report fuzz table-soak lock dist clean runtime dev
+.PHONY: help up test lint format docs reference web web-check bench bench-api bench-million bench-locust bench-profile bench-report fuzz table-soak lock dist clean runtime dev
 
 BIN := .venv/bin
 
@@ -36,6 +36,7 @@ lint: dev ## check style, types, layers and generated pages
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/config_reference.py --check
 	$(BIN)/python scripts/protocol_reference.py --check
+	$(BIN)/python scripts/http_reference.py --check
 
 format: dev ## rewrite the sources in the common style
 	$(BIN)/ruff check --fix .
@@ -44,6 +45,7 @@ format: dev ## rewrite the sources in the common style
 reference: dev ## write the generated pages and the default configuration file
 	$(BIN)/python scripts/config_reference.py
 	$(BIN)/python scripts/protocol_reference.py
+	$(BIN)/python scripts/http_reference.py
 
 docs: dev ## build the documentation into site/
 	$(BIN)/zensical build --clean --strict
@@ -56,6 +58,9 @@ web-check: dev ## build the page elsewhere and compare it with the committed one
 
 bench: dev ## measure beside other servers (ARGS="--size short" for a first look)
 	@$(BIN)/python -m bench.run $(ARGS)
+
+bench-api: dev ## measure the HTTP API beside a bare route of its framework
+	@$(BIN)/python -m bench.api $(ARGS)
 
 bench-million: dev ## hold a million connections (ARGS="--check" looks at the limits only)
 	@$(BIN)/python -m bench.million $(ARGS)

@@ -6,6 +6,7 @@ down in the opposite order.
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -376,6 +377,9 @@ async def run_api(config: Config, reload: Reload | None = None) -> None:
                 draining=runtime.stop,
                 sources=(passwords.metrics, endings_metrics),
             )
+            # What was made until now stays: the collector need not look at it again with every pause.
+            gc.collect()
+            gc.freeze()
             runtime.measure(lambda: {**app.metrics(), **passwords.metrics(), **endings_metrics()})
             listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 

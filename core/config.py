@@ -7,8 +7,10 @@ refused with its source, key and reason. The reference page is generated from th
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -486,6 +488,9 @@ def _check_together(config: Config) -> None:
         raise ConfigError("configuration: auth.former_secrets: a key with a comma must stand in a file")
     if ws.port and ws.port == config.http.port and ws.host == config.http.host:
         raise ConfigError("configuration: ws.port: is the same as http.port")
+    _check_networks(config.http.trusted_proxies)
+    _check_origins("http.allowed_origins", config.http.allowed_origins)
+    _check_origins("ws.allowed_origins", ws.allowed_origins)
     for key, value, schemes in (
         ("database.dsn", config.database.dsn, ("postgresql://", "postgres://")),
         ("redis.url", config.redis.url, ("redis://", "rediss://", "unix://")),
@@ -494,3 +499,20 @@ def _check_together(config: Config) -> None:
     ):
         if value and not value.startswith(schemes):
             raise ConfigError(f"configuration: {key}: must begin with {' or '.join(schemes)}")
+
+
+def _check_networks(networks: list[str]) -> None:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"configuration: http.trusted_proxies: {error}") from error
+
+
+def _check_origins(key: str, origins: list[str]) -> None:
+    for origin in origins:
+        if not _ORIGIN.match(origin):
+            raise ConfigError(f"configuration: {key}: {origin!r} is no origin, https://host[:port]")
+
+
+_ORIGIN = re.compile(r"https?://[^/?#@*,\s]+/?\Z", re.IGNORECASE)

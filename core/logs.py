@@ -100,7 +100,8 @@ class _Named:
 
         Every request has one, and it would take longer than finding out who sends it.
         """
-        if not _pipeline or _pipeline[-1] is not _in_json:
+        processors = structlog.get_config()["processors"]
+        if processors is not _pipeline or not processors or processors[-1] is not _in_json:
             self.__getattr__("info")(event, **facts)
         elif _wanted <= logging.INFO:
             line = {"logger": self._name, **facts, "event": event, "level": "info"}

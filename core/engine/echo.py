@@ -1,5 +1,7 @@
 """The raw echo mode: everything comes back, for conformance suites and benches."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from core.config import Config
@@ -52,7 +54,7 @@ class EchoServer:
         """What happened at the sockets."""
         return self._front.metrics()
 
-    def _opened(self, handle: int, token: str | None) -> None:
+    def _opened(self, handle: int, token: str | None, forwarded: Sequence[str]) -> None:
         """The hub does the rest."""
 
     # The hub keeps messages of echo connections to itself; what is left for its handler:

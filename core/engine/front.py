@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from core.config import Config, Ws
@@ -49,7 +49,8 @@ def _ms(seconds: float) -> int:
 class Front:
     """Lets connections in on a port that several processes may share (SO_REUSEPORT), and drives `hub`.
 
-    `opened(handle, token)` is told of each, with the token that came with its request; `ready` says
+    `opened(handle, token, forwarded)` is told of each, with the token and the X-Forwarded-For that came
+    with its request; `ready` says
     whether a load balancer should send more. With `echo` the hub sends everything back, at /echo,
     without authentication.
     """
@@ -58,7 +59,7 @@ class Front:
         self,
         config: Config,
         hub: Hub,
-        opened: Callable[[int, str | None], None],
+        opened: Callable[[int, str | None, Sequence[str]], None],
         ready: Callable[[], bool],
         *,
         echo: bool = False,
@@ -100,7 +101,7 @@ class Front:
         if isinstance(verdict, bytes):
             self._hub.answer(handle, verdict)
         elif self._hub.upgrade(handle, verdict.answer, verdict.binary, verdict.window, self._echo):
-            self._opened(handle, verdict.token)
+            self._opened(handle, verdict.token, verdict.forwarded)
 
     def on_long_request(self, handle: int) -> None:
         """Tell that the request is too long."""

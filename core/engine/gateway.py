@@ -6,7 +6,7 @@ anything that has to wait runs as a task and never holds the others up.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,14 +14,16 @@ from uuid import UUID
 import msgspec
 
 from core import messages as m
+from core.address import Proxies
 from core.clock import Clock, new_id
 from core.config import Config
+from core.engine import permissions
 from core.engine.front import make_hub
 from core.engine.nodes import NodeConnections
+from core.engine.permissions import check, check_declared
 from core.engine.residents import Residents
 from core.errors import (
     CloseCode,
-    Forbidden,
     InvalidInput,
     NotFound,
     Refusal,
@@ -96,6 +98,9 @@ class Gateway:
         self._open = 0
         # Connections that have not said yet who they are.
         self._strangers: set[int] = set()
+        # What came with the requests of strangers that a proxy let through.
+        self._forwarded: dict[int, Sequence[str]] = {}
+        self._proxies = Proxies(config.http.trusted_proxies)
         self._strikes: dict[int, int] = {}
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
         self._running = 0
@@ -115,6 +120,7 @@ class Gateway:
             "me.overview": self._call_overview,
             "network.summary": self._call_summary,
         }
+        check_declared(self._methods, CHANNELS)
         # Set whenever the last connection has gone.
         self.emptied = asyncio.Event()
         self.closed_by_code: dict[int, int] = {}
@@ -126,10 +132,15 @@ class Gateway:
 
     # --- the hub tells --------------------------------------------------------------------------
 
-    def on_open(self, handle: int, token: str | None) -> None:
-        """A connection was upgraded; `token` came with the handshake, if it did."""
+    def on_open(self, handle: int, token: str | None, forwarded: Sequence[str] = ()) -> None:
+        """A connection was upgraded; `token` came with the handshake, if it did.
+
+        `forwarded` are the values of X-Forwarded-For, believed only from a trusted proxy.
+        """
         self._open += 1
         self._strangers.add(handle)
+        if forwarded:
+            self._forwarded[handle] = forwarded
         if token is not None:
             self._authenticate(handle, token)
 
@@ -149,6 +160,7 @@ class Gateway:
         if log.debugging:
             log.debug("connection closed", connection=self._connection(handle), code=code)
         self._strangers.discard(handle)
+        self._forwarded.pop(handle, None)
         self._strikes.pop(handle, None)
         self.nodes.closed(handle, code)
         self._leave_me(handle)
@@ -218,6 +230,7 @@ class Gateway:
         node = principal.node_id.bytes if principal.node_id else NOBODY
         sign_in = mark(principal.session_id) if principal.session_id else 0
         new = handle in self._strangers
+        forwarded = self._forwarded.pop(handle, ())
         if not new:
             session_id = self._renew(handle, principal, node, expires_ms, sign_in)
         else:
@@ -230,7 +243,7 @@ class Gateway:
                     connection=str(session_id),
                     user=str(principal.user_id),
                     node=str(principal.node_id) if principal.node_id else None,
-                    address=self.hub.peer(handle),
+                    address=self._proxies.client(self.hub.peer(handle), forwarded),
                 )
         if session_id is None:
             return
@@ -239,7 +252,7 @@ class Gateway:
             handle, m.Welcome(session_id, self._worker_id, now, interval, principal.expires_at, self._limits)
         )
         if new and principal.node_id and principal.public_key:
-            address = self.hub.peer(handle)
+            address = self._proxies.client(self.hub.peer(handle), forwarded)
             self.nodes.opened(handle, principal.node_id, session_id, principal.public_key, address)
 
     def _renew(
@@ -275,12 +288,14 @@ class Gateway:
         self._start(handle, self._call(handle, message), message.id)
 
     def _subscribe(self, handle: int, message: m.Subscribe) -> None:
-        if _channel(message.channel) == NETWORK:
+        channel = _channel(message.channel)
+        check(permissions.CHANNELS[message.channel], is_node=self._is_node(handle))
+        if channel == NETWORK:
             self._start(handle, self._join_network(handle, message))
             return
         user_id = self._user(handle)
-        if user_id is None or self._is_node(handle):
-            raise Forbidden("forbidden", "Only people have a channel `me`.")
+        if user_id is None:
+            return  # it closed meanwhile
         if not self._has_room():
             raise _busy()
         if handle not in self._joining:
@@ -345,8 +360,9 @@ class Gateway:
         user_id = self._user(handle)
         if method is None:
             raise NotFound("unknown_method", "There is no such method.")
-        if user_id is None or self._is_node(handle):
-            raise Forbidden("forbidden", "Only people call methods.")
+        check(permissions.METHODS[call.method], is_node=self._is_node(handle))
+        if user_id is None:
+            return  # it closed meanwhile
         self._send(handle, m.Result(call.id, await method(user_id, call.params)))
 
     async def _call_overview(self, user_id: UUID, params: dict[str, Any]) -> m.Overview:

@@ -31,13 +31,13 @@ SUBPROTOCOLS = (MSGPACK_SUBPROTOCOL, JSON_SUBPROTOCOL)
 HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::(\d{0,5}))?", re.ASCII)
 MAX_PORT = 65535
 SINGLE_HEADERS = ("host", "origin", "authorization", "sec-websocket-key", "sec-websocket-version")
-# The first two matter and may be any; the others are not looked at, and differ from client to client.
+# The first three matter and may be any; the others are not looked at, and differ from client to client.
 CUT = (
     "Sec-WebSocket-Key",
     "Authorization",
+    "X-Forwarded-For",
     "Cookie",
     "User-Agent",
-    "X-Forwarded-For",
     "X-Real-IP",
     "X-Request-ID",
 )
@@ -53,13 +53,15 @@ log = get_logger("engine.handshake")
 class Accepted(Struct, frozen=True, kw_only=True):
     """An upgrade request that is let in: the answer's bytes, and what was agreed to.
 
-    `window` is the logarithm of the compression window, 0 for no compression.
+    `window` is the logarithm of the compression window, 0 for no compression; `forwarded` are the
+    values of X-Forwarded-For, in order.
     """
 
     answer: bytes
     binary: bool = False
     window: int = 0
     token: str | None = None
+    forwarded: tuple[str, ...] = ()
 
 
 class Refused(Exception):
@@ -122,7 +124,7 @@ class Doorman:
     def _recognise(self, left: bytes, values: list[bytes | None]) -> Accepted | None:
         """The judgement on a request of a known kind with a sound key, else None."""
         known = self._known.get(left)
-        key, authorization, *_ = values
+        key, authorization, forwarded, *_ = values
         if known is None or key is None:
             return None
         try:
@@ -139,6 +141,7 @@ class Doorman:
             binary=accepted.binary,
             window=accepted.window,
             token=_bearer(authorization.decode()) if authorization else None,
+            forwarded=(forwarded.decode("latin-1"),) if forwarded else (),
         )
 
     def _remember(self, left: bytes, accepted: Accepted) -> None:
@@ -148,7 +151,7 @@ class Doorman:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         beginning = accepted.answer[: accepted.answer.rindex(b" ") + 1]
-        self._known[left] = beginning, msgspec.structs.replace(accepted, token=None)
+        self._known[left] = beginning, msgspec.structs.replace(accepted, token=None, forwarded=())
 
     def refuse(self, refused: Refused) -> bytes:
         """The answer that says so, a problem (RFC 9457); counted."""
@@ -204,7 +207,8 @@ class Doorman:
                 400, "bad_handshake", "The header Sec-WebSocket-Key must hold 16 bytes in base64."
             ) from error
         answer = _head(101, {"Upgrade": "websocket", "Connection": "Upgrade", **lines})
-        return Accepted(answer=answer, binary=binary, window=window, token=token)
+        forwarded = tuple(headers.getall("x-forwarded-for", []))
+        return Accepted(answer=answer, binary=binary, window=window, token=token, forwarded=forwarded)
 
     def _choose(self, headers: "CIMultiDict[str]") -> tuple[str, str | None]:
         """The subprotocol to speak, and the token that came with the request."""

@@ -57,6 +57,32 @@ class Injected(Struct, frozen=True, kw_only=True):
     staff: Staff
 
 
+def make_api(
+    services: Mapping[str, object], version: str, max_body: int, repeats: Idempotency | None = None
+) -> Litestar:
+    """The API and the operations, each handler with the `services` that it names.
+
+    Without `repeats` it can be described, but repeated requests are done again.
+
+    Raises:
+        LookupError: a handler does not declare who may call it.
+    """
+    areas = [accounts, own, second_factor, sessions, nodes, network, admin, described]
+    api = Litestar(
+        [Router(V1, route_handlers=bind(areas, services)), *bind([operations_router], services)],
+        middleware=[guard, *([repeats.middleware] if repeats else [])],
+        request_class=ApiRequest,
+        request_max_body_size=max_body,
+        exception_handlers={Exception: handle},
+        openapi_config=openapi_config(version),
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+    check_declarations(api)
+    return api
+
+
 def create_app(
     *,
     config: Config,
@@ -96,22 +122,7 @@ def create_app(
         "description": Description(lambda: api),
     }
     repeats = Idempotency(idempotency, clock, http.max_body)
-    areas = [accounts, own, second_factor, sessions, nodes, network, admin, described]
-    api = Litestar(
-        [
-            Router(V1, route_handlers=bind(areas, injected)),
-            *bind([operations_router], injected),
-        ],
-        middleware=[guard, repeats.middleware],
-        request_class=ApiRequest,
-        request_max_body_size=http.max_body,
-        exception_handlers={Exception: handle},
-        openapi_config=openapi_config(version),
-        logging_config=None,
-        debug=False,
-        pdb_on_exception=False,
-    )
-    check_declarations(api)
+    api = make_api(injected, version, http.max_body, repeats)
     rules = Rules(
         policy=content_security_policy(ws_url, config.ws.port),
         authority=Authority(services.tokens, services.revocations.check, clock),

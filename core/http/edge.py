@@ -41,9 +41,12 @@ HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 _FIXED_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+# What governs documents says nothing to data.
+_PAGE_HEADERS = [
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
 
@@ -88,7 +91,9 @@ class Edge:
         self._page = page
         self._rules = rules
         self._finish = finish
-        self._fixed = [*_FIXED_HEADERS, *([HSTS] if rules.https else [])]
+        fixed = [*_FIXED_HEADERS, *([HSTS] if rules.https else [])]
+        self._api_headers = [API_POLICY, *fixed]
+        self._page_headers = [*_PAGE_HEADERS, *fixed]
         self._ids = os.urandom(10).hex()
         self._count = itertools.count(1)
         self._in_flight = 0
@@ -120,11 +125,11 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"]
         is_api = path.startswith(API_PREFIX) or f"{path}/" == API_PREFIX or path.rstrip("/") in OPERATIONS
-        added = [
-            (b"x-request-id", request_id.encode()),
-            API_POLICY if is_api else self._page_policy(headers),
-            *self._fixed,
-        ]
+        added = [(b"x-request-id", request_id.encode())]
+        if is_api:
+            added += self._api_headers
+        else:
+            added += (self._page_policy(headers), *self._page_headers)
         status = 0
 
         async def send_framed(message: Message) -> None:

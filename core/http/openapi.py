@@ -39,6 +39,12 @@ _LINKS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
         "next": ("read_audit", {"cursor": "$response.body#/next_cursor"}),
     },
 }
+# Whose answers have a version, and the condition that each takes.
+_CONDITIONS = {
+    "me": ("If-None-Match", "Answered 304 while this is the newest version."),
+    "change_me": ("If-Match", "Changed only if this is the newest version still."),
+}
+_ETAG = {"ETag": {"description": "The version.", "schema": {"type": "string"}}}
 _KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -158,6 +164,8 @@ def _complete(operation: dict[str, Any], path: str, handler: HTTPRouteHandler) -
         operation["security"] = [{}, {SCHEME: []}] if declaration.public else [{SCHEME: []}]
     if declaration.idempotent:
         operation.setdefault("parameters", []).append(_KEY_PARAMETER)
+    if operation["operationId"] in _CONDITIONS:
+        _version(operation)
     limited = path.startswith("/api/")
     responses = {status: each for status, each in operation["responses"].items() if int(status) < 400}
     # What has no content has no media type; Litestar names one all the same.
@@ -184,6 +192,21 @@ def _complete(operation: dict[str, Any], path: str, handler: HTTPRouteHandler) -
                 },
             }
     operation["responses"] = responses
+
+
+def _version(operation: dict[str, Any]) -> None:
+    name, meaning = _CONDITIONS[operation["operationId"]]
+    condition = {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": meaning,
+        "schema": {"type": "string"},
+    }
+    operation.setdefault("parameters", []).append(condition)
+    operation["responses"]["200"]["headers"] = dict(_ETAG)
+    if name == "If-None-Match":
+        operation["responses"]["304"] = {"description": "Nothing has changed.", "headers": dict(_ETAG)}
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:

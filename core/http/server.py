@@ -18,6 +18,8 @@ from core.http.problems import protocol_error, render
 BACKLOG = 2048
 # Seconds in which a new connection has to begin its first request.
 FIRST_BYTE_TIMEOUT = 10.0
+# Seconds in which a request's line and headers have to come whole, once they have begun.
+HEAD_TIMEOUT = 10.0
 # Seconds for a client to read why it was refused before it stopped sending.
 LINGER = 2.0
 # Seconds between two refreshes of the Date header.
@@ -95,6 +97,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._linger: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -103,8 +106,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._linger is not None:
-            self._linger.cancel()
+        for timer in (self._linger, self._head_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -113,11 +117,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD:
+        if not self._in_head or not self._head_bytes:
+            return
+        if self._head_bytes > MAX_HEAD:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._head_timer is None:
+            # Part of a head only: the rest must not trickle in for ever.
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         super().on_headers_complete()
         # Its work begins in the loop's next round.
         self.cycle.__class__ = Cycle

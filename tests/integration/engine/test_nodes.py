@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.waiting import eventually
+from support.websocket import Socket
 
 from core.errors import StorageUnavailable
 from core.messages import challenge_bytes
@@ -18,12 +19,12 @@ async def _records(engine) -> list[object]:
     return [record for batch in batches for record in batch.records]
 
 
-async def _recorded(engine, kind: type) -> list[object]:
+async def _recorded(engine, kind: type, count: int = 1) -> list[object]:
     found: list[object] = []
 
     async def there() -> bool:
         found[:] = [record for record in await _records(engine) if isinstance(record, kind)]
-        return bool(found)
+        return len(found) >= count
 
     await eventually(there)
     return found
@@ -180,3 +181,31 @@ async def test_observations_wait_while_the_stream_is_away_and_arrive_once(engine
     batches = [msgspec.msgpack.decode(payload, type=Batch) for _, _, payload in entries]
     assert len({batch.sequence for batch in batches}) == len({tuple(b.records) for b in batches})
     assert {batch.sequence for batch in batches} >= {1}
+
+
+@pytest.mark.parametrize("when", ["at the handshake", "later"])
+async def test_behind_a_trusted_proxy_a_node_has_the_address_that_the_proxy_tells(
+    make_engine, when: str
+) -> None:
+    engine = await make_engine(**{"http.trusted_proxies": ["127.0.0.0/8"]})
+    owner, _ = await engine.person()
+    _, _, token = await engine.node(owner)
+    # The second is of a kind of request that is known already.
+    for _ in range(2):
+        request = {"extra": [("X-Forwarded-For", "198.51.100.7, 203.0.113.9")]}
+        if when == "later":
+            socket = await Socket.open(engine.port, **request)
+            socket.send({"type": "auth", "token": token})
+            await socket.receive("welcome")
+        else:
+            await engine.join(token=token, **request)
+    opened = await _recorded(engine, Opened, 2)
+    assert [record.address for record in opened] == ["203.0.113.9"] * 2
+
+
+async def test_what_a_node_says_of_its_address_itself_does_not_count(engine) -> None:
+    owner, _ = await engine.person()
+    _, _, token = await engine.node(owner)
+    await engine.join(token=token, extra=[("X-Forwarded-For", "203.0.113.9")])
+    (opened,) = await _recorded(engine, Opened)
+    assert opened.address == "127.0.0.1"

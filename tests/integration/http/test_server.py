@@ -8,6 +8,7 @@ import pytest
 from support.api import Api, running_api
 
 from core.errors import StartupError
+from core.http import server
 from core.http.server import bind, serve
 
 
@@ -73,3 +74,100 @@ async def test_stopping_does_not_wait_for_idle_connections(bundle: Path) -> None
         api.stop.set()
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
+
+
+def served(messages: list[dict[str, Any]]) -> Any:
+    """An application that sends these, whatever is asked."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(dict(message))
+
+    return app
+
+
+async def raw_answer(
+    app: Any, request: bytes = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+) -> bytes:
+    """What goes over the wire for one request."""
+    started: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    serving = asyncio.create_task(
+        serve(app, "127.0.0.1", 0, stop, announce=lambda *address: started.set_result(address))
+    )
+    reader, writer = await asyncio.open_connection(*await started)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    stop.set()
+    await serving
+    return answer
+
+
+def start(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": 200, "headers": list(headers)}
+
+
+def body(data: bytes, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+async def test_an_answer_that_names_its_length_is_sent_as_it_is() -> None:
+    answer = await raw_answer(served([start((b"content-length", b"3"), (b"x-a", b"b")), body(b"abc")]))
+    head, _, content = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"HTTP/1.1 200 OK"
+    assert {b"content-length: 3", b"x-a: b", b"connection: close"} <= set(lines)
+    assert sum(line.startswith(b"date: ") for line in lines) == 1
+    assert content == b"abc"
+
+
+async def test_an_answer_in_parts_arrives_whole() -> None:
+    parts = [start((b"content-length", b"6")), body(b"abc", more=True), body(b"def")]
+    assert (await raw_answer(served(parts))).endswith(b"\r\n\r\nabcdef")
+    chunked = await raw_answer(served([start(), body(b"abc", more=True), body(b"def")]))
+    assert b"transfer-encoding: chunked" in chunked
+    assert chunked.endswith(b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n")
+
+
+async def test_head_has_the_length_and_no_body() -> None:
+    answer = await raw_answer(
+        served([start((b"content-length", b"3")), body(b"abc")]),
+        b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    assert b"content-length: 3\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"x-a", b"b\r\nset-cookie: evil=1"),
+        (b"x-a", b"b\nevil: 1"),
+        (b"x-a\r\nevil", b"1"),
+        (b"x-a", b"b\r"),
+        (b"x-a", b"b\0"),
+        (b"x-a", b"\r\n\r\n<script>"),
+    ],
+)
+async def test_a_header_cannot_bring_another_one_in(header: tuple[bytes, bytes]) -> None:
+    answer = await raw_answer(served([start((b"content-length", b"3"), header), body(b"abc")]))
+    assert b"evil" not in answer
+    assert b"<script>" not in answer
+    assert not answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_an_answer_longer_or_shorter_than_it_said_is_not_passed_off_as_whole() -> None:
+    for data in (b"abcd", b"ab"):
+        answer = await raw_answer(served([start((b"content-length", b"3")), body(data)]))
+        assert not answer.endswith(b"\r\n\r\nabc")
+
+
+async def test_a_head_that_trickles_in_is_given_up(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_TIMEOUT", 0.05)
+    async with running_api(bundle) as api:
+        answer = await api.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"code":"request_timeout"' in answer
+        whole = await api.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert whole.startswith(b"HTTP/1.1 200 ")

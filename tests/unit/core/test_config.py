@@ -121,6 +121,12 @@ def test_other_peoples_variables_are_left_alone() -> None:
         ({"redis.url": "http://x"}, "redis.url"),
         ({"http.public_url": "pulse.example.com"}, "http.public_url"),
         ({"ws.public_url": "https://pulse.example.com"}, "ws.public_url"),
+        ({"http.trusted_proxies": ["10.0.0.0/8", "10.0.0.1/8"]}, "http.trusted_proxies"),
+        ({"http.trusted_proxies": ["proxy.example.com"]}, "http.trusted_proxies"),
+        ({"http.allowed_origins": ["*"]}, "http.allowed_origins"),
+        ({"http.allowed_origins": ["stats.example.com"]}, "http.allowed_origins"),
+        ({"http.allowed_origins": ["https://x.example/path"]}, "http.allowed_origins"),
+        ({"ws.allowed_origins": ["https://*.example"]}, "ws.allowed_origins"),
     ],
 )
 def test_values_that_cannot_go_together_are_refused(flags: dict[str, object], key: str) -> None:
