@@ -116,7 +116,7 @@ first is being worked on, the second is answered 409 (`in_progress`); with anoth
 | what | limit | beyond |
 | --- | --- | --- |
 | requests of a caller | `http.rate` a second over time, `http.burst` at once | 429 `too_many_requests` |
-| attempts to sign in | [per address, account](../operations.md#limits-on-attempts) | 429 `too_many_attempts` |
+| sign-in attempts | [by address, account](../operations.md#limits-on-attempts) | 429 `too_many_attempts` |
 | a body | `http.max_body` bytes | 413 `body_too_large` |
 | line and headers | 32 KiB, whole within 10 seconds | 431 `headers_too_large`, 408 `request_timeout` |
 | a request, body included | `http.request_timeout` seconds | 503 `timeout` |
