@@ -1,15 +1,23 @@
 """People and nodes for locust: `locust -f bench/locustfile.py --host http://…`, or `make bench-locust`.
 
-An owner signs up, signs in, loads the page and keeps a WebSocket open like a browser; a node enrols, beats
-and answers its challenges. WebSockets live in a native thread (see `bench.bridge`).
+An owner signs up, opens the link of the mail, signs in, loads the page and keeps a WebSocket open like a
+browser; a node enrols, beats and answers its challenges. WebSockets live in a native thread (see
+`bench.bridge`).
+
+The system writes its mails into the folder that ``BENCH_MAIL`` names, and believes X-Forwarded-For from
+here (`http.trusted_proxies`): everybody comes from an address of their own, as real people do.
 """
 
 import base64
 import itertools
 import os
+import re
 import secrets
 import time
 from collections.abc import Coroutine
+from email import message_from_bytes, policy
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -26,6 +34,9 @@ API = "/api/v1"
 PASSWORD = "a long enough password"
 BEAT_SECONDS = float(os.environ.get("BEAT_SECONDS", "5"))
 NODES_TO_AN_OWNER = 20
+MAIL_SECONDS = 20.0
+# Addresses for documentation of benchmarks (RFC 2544), 131,072 of them.
+FIRST_ADDRESS = IPv4Address("198.18.0.1")
 # No two runs share an address, so that one can follow the other on the same system.
 RUN = secrets.token_hex(4)
 
@@ -51,12 +62,46 @@ class Wire:
             cls.thread.stop()
 
 
+class Mailbox:
+    """The tokens of the links that were mailed, by recipient."""
+
+    folder = Path(os.environ.get("BENCH_MAIL", "."))
+    seen: ClassVar[set[str]] = set()
+    tokens: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def token(cls, recipient: str) -> str:
+        """The token mailed to `recipient`; empty if none comes in time."""
+        deadline = time.monotonic() + MAIL_SECONDS
+        while recipient not in cls.tokens and time.monotonic() < deadline:
+            cls.empty()
+            gevent.sleep(0.1)
+        return cls.tokens.pop(recipient, "")
+
+    @classmethod
+    def empty(cls) -> None:
+        """Read what has come."""
+        for path in cls.folder.glob("*.eml"):
+            if path.name in cls.seen:
+                continue
+            cls.seen.add(path.name)
+            mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+            body = mail.get_body(("plain",))
+            found = re.search(r"#/verify\?token=([\w-]+)", body.get_content() if body else "")
+            if found:
+                cls.tokens[mail["To"]] = found[1]
+
+
 class Person(HttpUser):
     """Somebody with an account and a WebSocket."""
 
     abstract = True
     socket: Socket | None = None
     token = ""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.client.headers["X-Forwarded-For"] = str(FIRST_ADDRESS + next(numbers))
 
     def sign_in(self, email: str) -> None:
         """Get an access token."""
@@ -68,9 +113,10 @@ class Person(HttpUser):
             self.token = answer.json()["access_token"]
 
     def sign_up(self) -> str:
-        """Make an account; returns its address."""
+        """Make an account, by the link that comes by mail; returns its address."""
         email = f"owner-{RUN}-{next(numbers)}@example.com"
         self.client.post(f"{API}/auth/register", json={"email": email, "password": PASSWORD})
+        self.client.post(f"{API}/auth/verify-email", json={"token": Mailbox.token(email)})
         return email
 
     @property

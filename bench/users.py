@@ -41,13 +41,16 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
 
 
 @asynccontextmanager
-async def whole_system() -> AsyncIterator[str]:
-    """`pulseboard up` on free ports and a folder that is removed again; yields the page's address.
+async def whole_system() -> AsyncIterator[tuple[str, Path]]:
+    """`pulseboard up` on free ports and a folder that is removed again.
+
+    Yields the page's address and the folder of mails. The system takes us for a load balancer.
 
     Raises:
         BenchError: it did not start.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PULSEBOARD_")}
+    environ["PULSEBOARD_HTTP_TRUSTED_PROXIES"] = "127.0.0.0/8"
     with tempfile.TemporaryDirectory(prefix="pulseboard-bench-") as folder:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "core.cli", "up", "--data", folder, "--http-port", "0", "--ws-port", "0"),
@@ -61,7 +64,7 @@ async def whole_system() -> AsyncIterator[str]:
         try:
             url = await _announced(process)
             reading = asyncio.create_task(_forget_output(process))
-            yield url
+            yield url, Path(folder, "mail")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -104,7 +107,7 @@ async def run(options: argparse.Namespace) -> int:
     if reason:
         raise BenchError(f"locust cannot be installed: {reason}")
     options.out.mkdir(parents=True, exist_ok=True)
-    async with whole_system() as url:
+    async with whole_system() as (url, mail):
         print(f"  the system is at {url}", file=sys.stderr)
         locust = await asyncio.create_subprocess_exec(
             *(ENVIRONMENT / "bin" / "python", "-m", "locust", "-f", HERE / "locustfile.py"),
@@ -122,7 +125,12 @@ async def run(options: argparse.Namespace) -> int:
             *("--run-time", f"{options.seconds}s", "--stop-timeout", "10"),
             *("--html", options.out / "report.html", "--csv", options.out / "run"),
             stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(HERE.parent), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(HERE.parent),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "BENCH_MAIL": str(mail),
+            },
             start_new_session=True,
         )
         try:
