@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.program import BenchError
 
 HERE = Path(__file__).parent
-CACHE = HERE.parent / ".cache" / "bench"
+CACHE = HERE.parent / "build" / "bench"
 
 
 def c_program(source: str) -> Path:
