@@ -1,4 +1,4 @@
-"""Compiles the programs of the benches when their sources have changed, into `.cache/bench`."""
+"""Compiles the programs of the benches when their sources have changed, into `build/bench`."""
 
 import hashlib
 import os

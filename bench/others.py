@@ -125,7 +125,7 @@ def make_environment() -> str:
     want = hashlib.sha256(msgspec.json.encode(_requirements()) + sys.version.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == want:
         return ""
-    print("Installing the benches' packages into .cache/bench/venv", file=sys.stderr)
+    print("Installing the benches' packages into build/bench/venv", file=sys.stderr)
     venv.create(ENVIRONMENT, with_pip=True, clear=True)
     line = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", *_requirements()]
     try:
