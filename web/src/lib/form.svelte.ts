@@ -1,3 +1,5 @@
+import { tick } from "svelte";
+
 import { inWords, Problem } from "./problem";
 
 /**
@@ -29,6 +31,17 @@ export class Form<Name extends string> {
     }
   }
 
+  /** What its element does when it is sent: `submit`, then the focus goes where the first fault is. */
+  sending(check: () => Partial<Record<Name, string>>, send: () => Promise<void>): (event: SubmitEvent) => Promise<void> {
+    return async (event) => {
+      event.preventDefault();
+      const element = event.currentTarget as HTMLFormElement;
+      if (await this.submit(check, send)) return;
+      await tick();
+      focusFirstError(element);
+    };
+  }
+
   #explain(error: unknown): void {
     const field = error instanceof Problem ? error.field : null;
     const name = this.names.find((known) => known === field);
@@ -38,6 +51,6 @@ export class Form<Name extends string> {
 }
 
 /** Put the focus on the first field of `form` that has an error. */
-export function focusFirstError(form: HTMLFormElement): void {
+function focusFirstError(form: HTMLFormElement): void {
   form.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
 }
