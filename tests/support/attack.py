@@ -8,6 +8,7 @@ import asyncio
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Attack:
+class Attack(ABC):
     """One way of doing a worker harm: `times` connections do it at the same time.
 
     Each has to end with `code`, an HTTP status, a close code or one of the constants above, not before
@@ -107,9 +108,9 @@ class Attack:
         """The innocent beginning."""
         return await target.open()
 
+    @abstractmethod
     async def strike(self, target: Target, socket: Socket) -> int:
         """The attack itself; returns how it ended."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
