@@ -7,8 +7,36 @@ from uuid import UUID
 from msgspec import Struct
 
 
+class Claimed(Struct, frozen=True):
+    """Entries (id, payload) that were handed out before, in order of id.
+
+    `lost` are the ids of those that were dropped from the stream meanwhile. `position` is the id to go on
+    behind; None: that was all.
+    """
+
+    entries: list[tuple[str, bytes]]
+    lost: list[str]
+    position: str | None
+
+
+class Backlog(Struct, frozen=True):
+    """How many entries a stream holds, and when its oldest was appended: None if there is none.
+
+    `oldest_ms` is in milliseconds since the epoch, by the server's clock.
+    """
+
+    entries: int
+    oldest_ms: int | None
+
+
 class StreamLog(Protocol):
-    """Bounded, ordered logs that any process appends to and any process follows."""
+    """Bounded, ordered logs that any process appends to and any process follows.
+
+    A **group** shares a stream out: what was handed to it is remembered until it is acknowledged, also when
+    whoever took it dies. A group has one reader at a time: one that takes over claims first what its
+    predecessor left. A group that is not there begins at the oldest entry, be it new or that the server
+    lost its memory.
+    """
 
     async def append(self, stream: str, payload: bytes, max_length: int | None = None) -> str:
         """Append `payload` and return its id; ids of a stream grow in order of appending.
@@ -40,6 +68,28 @@ class StreamLog(Protocol):
 
     async def drop(self, stream: str) -> None:
         """Remove a stream altogether."""
+        ...
+
+    async def read_group(self, stream: str, group: str, count: int, block_ms: int) -> list[tuple[str, bytes]]:
+        """Hand the next entries (id, payload) to `group`, at most `count`, in order.
+
+        Waits up to `block_ms` for the first. What a lost answer held can be claimed.
+        """
+        ...
+
+    async def claim(self, stream: str, group: str, after: str, count: int) -> Claimed:
+        """What was handed to `group` and is not acknowledged: up to `count` entries behind the id `after`.
+
+        What turns out to be lost is acknowledged thereby.
+        """
+        ...
+
+    async def acknowledge(self, stream: str, group: str, ids: Sequence[str]) -> None:
+        """`group` has done with these entries. Those that all groups have done with are dropped."""
+        ...
+
+    async def backlog(self, stream: str) -> Backlog:
+        """What waits in a stream: of one that is read by groups, all that is not acknowledged."""
         ...
 
 
@@ -81,6 +131,13 @@ class Presence(Protocol):
 
     async def holders(self, users: Sequence[UUID]) -> dict[UUID, list[str]]:
         """The living workers that hold each user; users held nowhere are left out."""
+        ...
+
+    async def held(self, cursor: int) -> tuple[int, list[UUID]]:
+        """Some of the users who are held somewhere, and the cursor for more; 0 begins and ends.
+
+        Whoever is held from the first call to the last is told, perhaps twice; others may be.
+        """
         ...
 
 

@@ -4,28 +4,36 @@ They hold the guarantees of `storage.base` within that process and forget everyt
 made for tests and for trying a service out. Adapters that share a `MemoryDatabase` see the same data.
 """
 
+from storage.memory.abuse import MemoryAbuse
 from storage.memory.confirmations import MemoryConfirmations, MemoryOutbox
 from storage.memory.database import MemoryDatabase
+from storage.memory.days import MemoryDays
 from storage.memory.lock import MemoryLock
 from storage.memory.nodes import MemoryNodes
 from storage.memory.people import MemorySessions, MemoryUsers
 from storage.memory.presence import MemoryPresence
+from storage.memory.scores import MemoryScores
 from storage.memory.security import MemoryAuditLog, MemoryIdempotency, MemorySecondFactors
+from storage.memory.statistics import MemoryStatistics
 from storage.memory.streams import MemoryStreams
 from storage.memory.throttle import MemoryThrottle
 from storage.memory.uptime import MemoryUptime
 
 __all__ = [
+    "MemoryAbuse",
     "MemoryAuditLog",
     "MemoryConfirmations",
     "MemoryDatabase",
+    "MemoryDays",
     "MemoryIdempotency",
     "MemoryLock",
     "MemoryNodes",
     "MemoryOutbox",
     "MemoryPresence",
+    "MemoryScores",
     "MemorySecondFactors",
     "MemorySessions",
+    "MemoryStatistics",
     "MemoryStreams",
     "MemoryThrottle",
     "MemoryUptime",

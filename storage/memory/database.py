@@ -7,21 +7,29 @@ from uuid import UUID
 from msgspec import Struct, field
 from msgspec.structs import astuple, replace
 
-from core.clock import Clock, SystemClock
-from core.errors import InvalidInput, NotFound
+from core.clock import Clock, SystemClock, to_ms
+from core.errors import CloseCode, InvalidInput, NotFound
+from storage.abuse import shipped
 from storage.base import (
+    AbuseRule,
     AuditEvent,
+    Decision,
     EmailChange,
+    Flag,
     KeptAnswer,
     LoginSession,
     Mail,
     Node,
+    NodeScore,
     Registration,
     Reset,
+    RuleGate,
     SecondFactor,
     User,
 )
-from storage.uptime import HourSums, NodeState
+from storage.moves import Move
+from storage.statistics import Totals
+from storage.uptime import HourSums, NetworkHour, NodeSession, NodeState, Span
 
 _REMEMBERED = timedelta(days=1)
 
@@ -33,11 +41,26 @@ class FormerToken(Struct):
     replaced_at: datetime | None = None
 
 
+class KeptMove(Struct):
+    """A move, and the last second that the connection that was left was confirmed in after it."""
+
+    move: Move
+    overlap_to: int | None = None
+
+
+class Writer(Struct):
+    """A worker's batches that were applied, as spans of their numbers, and when the last one was."""
+
+    applied: list[Span]
+    last_at: datetime
+
+
 class MemoryDatabase(Struct, kw_only=True):
     """Everything that a PostgreSQL database would hold. Belongs to one event loop.
 
     `clock` is the database's own: it tells when a session was ended. `former` holds the states of
-    nodes of erased accounts. With an `EmailChange` go the hashes of the tokens not used yet.
+    retired nodes and of those of erased accounts. With an `EmailChange` go the hashes of the tokens not
+    used yet.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -62,13 +85,35 @@ class MemoryDatabase(Struct, kw_only=True):
     nodes: dict[UUID, Node] = field(default_factory=dict)
     keys: dict[bytes, UUID] = field(default_factory=dict)
     token_times: dict[UUID, int] = field(default_factory=dict)
+    retired: dict[UUID, Node] = field(default_factory=dict)
+    retired_at: dict[UUID, datetime] = field(default_factory=dict)
+    token_ends: dict[UUID, tuple[UUID, datetime]] = field(default_factory=dict)
 
     states: dict[UUID, NodeState] = field(default_factory=dict)
     former: dict[UUID, NodeState] = field(default_factory=dict)
     hours: dict[tuple[UUID, int], HourSums] = field(default_factory=dict)
-    writers: dict[str, int] = field(default_factory=dict)
-    cursor: str = "0-0"
+    node_sessions: dict[tuple[UUID, UUID], NodeSession] = field(default_factory=dict)
+    network_hours: dict[tuple[int, str], NetworkHour] = field(default_factory=dict)
+    writers: dict[str, Writer] = field(default_factory=dict)
     revision: int = 0
+
+    # By node and by country, and day; hours before from_hour were dropped.
+    days: dict[tuple[UUID, int], Totals] = field(default_factory=dict)
+    network_days: dict[tuple[int, str], Totals] = field(default_factory=dict)
+    rolled: dict[int, datetime] = field(default_factory=dict)
+    packed: set[int] = field(default_factory=set)
+    from_hour: int = 0
+
+    gates: dict[UUID, list[RuleGate]] = field(default_factory=dict)
+    rules: dict[str, list[AbuseRule]] = field(
+        default_factory=lambda: {rule.name: [rule] for rule in shipped()}
+    )
+    flags: dict[UUID, Flag] = field(default_factory=dict)
+    # The retired node that had a key and was suspended.
+    suspended_keys: dict[bytes, UUID] = field(default_factory=dict)
+    decisions: dict[UUID, list[Decision]] = field(default_factory=dict)
+    moves: dict[tuple[UUID, UUID], KeptMove] = field(default_factory=dict)
+    scores: dict[tuple[UUID, UUID], NodeScore] = field(default_factory=dict)
 
     def require_user(self, user_id: UUID) -> User:
         """The user; what would belong to nobody is refused."""
@@ -109,6 +154,45 @@ class MemoryDatabase(Struct, kw_only=True):
         for old in [key for key, at in self.ended.items() if at < now - _REMEMBERED]:
             del self.ended[old]
         self.ended[session_id] = now
+
+    def end_node(self, node_id: UUID, at: datetime) -> None:
+        """End a node for good: its key is free, its tokens are void, and its state is a former one."""
+        node = self.nodes.pop(node_id)
+        self.end_tokens(node, at)
+        del self.keys[node.public_key]
+        if any(flag.action == "suspend" for flag in self.active_flags(node_id)):
+            self.suspended_keys[node.public_key] = node_id
+        self.token_times.pop(node_id, None)
+        state = self.states.pop(node_id)
+        if state.status != "offline":
+            state.status, state.since_ms = "offline", to_ms(at)
+        if state.online:
+            state.closed_ms, state.closed_code = to_ms(at), CloseCode.REVOKED
+        state.online = state.presumed = state.suspended = state.flapping = False
+        state.penalty = 0
+        state.unsettled = []
+        for session in self.node_sessions.values():
+            if session.node_id == node_id and session.closed_at is None:
+                session.closed_at, session.code = at, CloseCode.REVOKED
+        self.former[node_id] = state
+
+    def end_tokens(self, node: Node, at: datetime) -> None:
+        """Make a node's tokens up to `at` void."""
+        former = self.token_ends.get(node.node_id)
+        self.token_ends[node.node_id] = node.user_id, max(at, former[1]) if former else at
+
+    def active_flags(self, node_id: UUID) -> list[Flag]:
+        """The active flags of a node, the oldest first."""
+        found = [flag for flag in self.flags.values() if flag.node_id == node_id and flag.state == "active"]
+        return sorted(found, key=lambda flag: flag.flag_id)
+
+    def forget_abuse(self, user_id: UUID) -> None:
+        """Forget what was found about a person's nodes: it has their addresses."""
+        for flag in [flag for flag in self.flags.values() if flag.user_id == user_id]:
+            del self.flags[flag.flag_id], self.decisions[flag.flag_id]
+            self.gates.pop(flag.node_id, None)
+        for key in [key for key, kept in self.moves.items() if kept.move.user_id == user_id]:
+            del self.moves[key]
 
     def remove_session(self, session_id: UUID) -> None:
         """Forget a session and its tokens."""

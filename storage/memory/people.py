@@ -5,8 +5,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from core.clock import to_ms
-from storage.base import LoginSession, Rotation, User
+from storage.base import LoginSession, Place, Rotation, User
 from storage.memory.database import FormerToken, MemoryDatabase, require_storable
 
 
@@ -75,6 +74,8 @@ class MemoryUsers:
         if user is None:
             return False
         db.end_sessions(user_id)
+        db.forget_abuse(user_id)
+        db.scores = {key: score for key, score in db.scores.items() if key[0] != user_id}
         del db.emails[user.email]
         if user.wallet is not None:
             del db.wallets[user.wallet]
@@ -84,12 +85,12 @@ class MemoryUsers:
         for owner, key in [key for key in db.answers if key[0] == user_id]:
             del db.answers[owner, key]
         for node in [node for node in db.nodes.values() if node.user_id == user_id]:
-            state = db.states.pop(node.node_id)
-            if state.online:
-                state.online, state.since_ms = False, to_ms(at)
-            db.former[node.node_id] = state
-            del db.nodes[node.node_id], db.keys[node.public_key]
-            db.token_times.pop(node.node_id, None)
+            db.end_node(node.node_id, at)
+        for node in [node for node in db.retired.values() if node.user_id == user_id]:
+            del db.retired[node.node_id], db.retired_at[node.node_id]
+        for state in db.former.values():
+            if state.user_id == user_id:
+                state.address, state.place = "", Place(country=state.place.country, asn=state.place.asn)
         db.revision += 1
         return True
 

@@ -50,3 +50,6 @@ class MemoryPresence:
             if workers:
                 found[user_id] = workers
         return found
+
+    async def held(self, cursor: int) -> tuple[int, list[UUID]]:
+        return 0, list(self._holds)

@@ -7,13 +7,21 @@ from time import time_ns
 
 from msgspec import Struct, field
 
+from storage.base import Backlog, Claimed
+
 EntryId = tuple[int, int]
+
+
+class _Group(Struct):
+    last: EntryId = (0, 0)
+    pending: list[EntryId] = field(default_factory=list)
 
 
 class _Stream(Struct):
     ids: list[EntryId] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     last: EntryId = (0, 0)
+    groups: dict[str, _Group] = field(default_factory=dict)
 
     def trim(self, count: int) -> None:
         del self.ids[:count], self.payloads[:count]
@@ -40,15 +48,7 @@ class MemoryStreams:
     async def read(
         self, positions: Mapping[str, str], count: int, block_ms: int
     ) -> list[tuple[str, str, bytes]]:
-        found = self._behind(positions, count)
-        try:
-            async with asyncio.timeout(block_ms / 1000):
-                while positions and not found:
-                    await self._news.wait()
-                    found = self._behind(positions, count)
-        except TimeoutError:
-            pass
-        return found
+        return await self._wait(positions, count, block_ms)
 
     async def last_id(self, stream: str) -> str:
         log = self._streams.get(stream)
@@ -61,6 +61,64 @@ class MemoryStreams:
 
     async def drop(self, stream: str) -> None:
         self._streams.pop(stream, None)
+
+    async def read_group(self, stream: str, group: str, count: int, block_ms: int) -> list[tuple[str, bytes]]:
+        reader = self._group(stream, group)
+        found = await self._wait({stream: _text(reader.last)}, count, block_ms)
+        # Looked up again: the stream may have been dropped meanwhile.
+        reader = self._group(stream, group)
+        for _, entry, _ in found:
+            reader.pending.append(_parse(entry))
+            reader.last = _parse(entry)
+        return [(entry, payload) for _, entry, payload in found]
+
+    async def claim(self, stream: str, group: str, after: str, count: int) -> Claimed:
+        reader = self._group(stream, group)
+        log = self._streams[stream]
+        handed = [entry for entry in reader.pending if entry > _parse(after)][:count]
+        payloads = dict(zip(log.ids, log.payloads, strict=True))
+        lost = [entry for entry in handed if entry not in payloads]
+        for entry in lost:
+            reader.pending.remove(entry)
+        return Claimed(
+            [(_text(entry), payloads[entry]) for entry in handed if entry in payloads],
+            [_text(entry) for entry in lost],
+            _text(handed[-1]) if handed else None,
+        )
+
+    async def acknowledge(self, stream: str, group: str, ids: Sequence[str]) -> None:
+        log = self._streams.get(stream)
+        if log is None:
+            return
+        done = set(map(_parse, ids))
+        reader = self._group(stream, group)
+        reader.pending = [entry for entry in reader.pending if entry not in done]
+        # Every group has done with what lies before its first pending entry.
+        least = min(
+            (other.pending[0][0], other.pending[0][1] - 1) if other.pending else other.last
+            for other in log.groups.values()
+        )
+        log.trim(bisect_right(log.ids, least))
+
+    async def backlog(self, stream: str) -> Backlog:
+        log = self._streams.get(stream)
+        return Backlog(len(log.ids), log.ids[0][0]) if log and log.ids else Backlog(0, None)
+
+    def _group(self, stream: str, group: str) -> _Group:
+        return self._streams.setdefault(stream, _Stream()).groups.setdefault(group, _Group())
+
+    async def _wait(
+        self, positions: Mapping[str, str], count: int, block_ms: int
+    ) -> list[tuple[str, str, bytes]]:
+        found = self._behind(positions, count)
+        try:
+            async with asyncio.timeout(block_ms / 1000):
+                while positions and not found:
+                    await self._news.wait()
+                    found = self._behind(positions, count)
+        except TimeoutError:
+            pass
+        return found
 
     def _append(self, stream: str, payload: bytes, max_length: int | None) -> EntryId:
         # A clock that steps back must not make ids shrink.

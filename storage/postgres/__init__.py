@@ -4,25 +4,33 @@
 `check_schema` says whether it is. Nothing but `PostgresLock` relies on the state of a connection.
 """
 
+from storage.postgres.abuse import PostgresAbuse
 from storage.postgres.confirmations import PostgresConfirmations, PostgresOutbox
+from storage.postgres.days import PostgresDays
 from storage.postgres.lock import PostgresLock
 from storage.postgres.migrations import check_schema, migrate
 from storage.postgres.nodes import PostgresNodes
 from storage.postgres.people import PostgresSessions, PostgresUsers
 from storage.postgres.pool import Pool, connect
+from storage.postgres.scores import PostgresScores
 from storage.postgres.security import PostgresAuditLog, PostgresIdempotency, PostgresSecondFactors
+from storage.postgres.statistics import PostgresStatistics
 from storage.postgres.uptime import PostgresUptime
 
 __all__ = [
     "Pool",
+    "PostgresAbuse",
     "PostgresAuditLog",
     "PostgresConfirmations",
+    "PostgresDays",
     "PostgresIdempotency",
     "PostgresLock",
     "PostgresNodes",
     "PostgresOutbox",
+    "PostgresScores",
     "PostgresSecondFactors",
     "PostgresSessions",
+    "PostgresStatistics",
     "PostgresUptime",
     "PostgresUsers",
     "check_schema",

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from core.clock import to_ms
 from core.errors import CloseCode, NotFound
 from storage.base import LoginSession, Rotation, User
 from storage.postgres.pool import Pool
@@ -13,6 +14,7 @@ from storage.postgres.together import Together
 _USERS = load("users")
 _SESSIONS = load("sessions")
 _UPTIME = load("uptime")
+_NODES = load("nodes")
 _LEAST_ID = UUID(int=0)
 
 
@@ -75,7 +77,8 @@ class PostgresUsers:
             if not await lock_user(connection, user_id):
                 return False
             await end_sessions(connection, user_id)
-            await connection.execute(_USERS["erase"], user_id, at, CloseCode.REVOKED)
+            await connection.execute(_NODES["close"], user_id, None, to_ms(at), CloseCode.REVOKED)
+            await connection.execute(_USERS["erase"], user_id, at)
             await connection.execute(_UPTIME["grow"])
             return True
 

@@ -11,33 +11,48 @@ from storage.postgres.errors import startup_errors, storage_errors
 
 APPLICATION_NAME = "pulseboard"
 
+# Connections of a process for what takes long, so that it can never take all of the others.
+LONG_SIZE = 4
+
 
 class Pool:
     """Connections to one database, opened as needed and opened again after a loss.
 
     `connect_timeout` bounds, in seconds, the wait for a connection; each statement has the bound
-    that the asyncpg pool was made with. May be shared by all tasks of the event loop it was made in.
+    that the asyncpg pool `usual` was made with, none has one in the pool `long`. May be shared by all
+    tasks of the event loop it was made in.
     """
 
-    def __init__(self, pool: Any, connect_timeout: float) -> None:
-        self._pool = pool
+    def __init__(self, usual: Any, long: Any, connect_timeout: float) -> None:
+        self._pool = usual
+        self._long = long
         self._connect_timeout = connect_timeout
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Any]:
         """A connection for the block.
+
+        With `timeout`, in seconds, it is one of a few others, meant for what takes long: that bounds the
+        whole block then, and no statement has a bound of its own.
 
         Raises:
             StorageUnavailable: there is none in time, or it fails within the block.
         """
+        pool = self._pool if timeout is None else self._long
         with storage_errors():
-            async with self._pool.acquire(timeout=self._connect_timeout) as connection:
+            async with (
+                asyncio.timeout(timeout),
+                pool.acquire(timeout=self._connect_timeout) as connection,
+            ):
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        """A connection with a transaction around the block, undone if the block raises."""
-        async with self.connection() as connection, connection.transaction():
+    async def transaction(self, timeout: float | None = None) -> AsyncIterator[Any]:
+        """A connection with a transaction around the block, undone if the block raises.
+
+        `timeout` as for `connection`.
+        """
+        async with self.connection(timeout) as connection, connection.transaction():
             yield connection
 
     async def fetch(self, query: str, *args: Any) -> list[Any]:
@@ -57,11 +72,12 @@ class Pool:
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close all connections; those still busy after `timeout` seconds are cut."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._pool.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._pool.terminate()
+        for pool in (self._pool, self._long):
+            try:
+                async with asyncio.timeout(timeout):
+                    await pool.close()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pool.terminate()
 
 
 async def connect(
@@ -69,11 +85,14 @@ async def connect(
 ) -> Pool:
     """Open a pool of at most `size` connections to `dsn`; one is opened at once. Times are in seconds.
 
+    A few further connections, for what takes long, are opened when they are needed.
+
     Raises:
         StartupError: saying what is wrong with the address, the server or the rights.
     """
-    with startup_errors(dsn):
-        pool = await asyncpg.create_pool(
+
+    async def create(size: int, statement_timeout: float | None) -> Any:
+        return await asyncpg.create_pool(
             dsn,
             # None is kept open for its own sake: asyncpg would log a traceback for each vain attempt.
             min_size=0,
@@ -83,12 +102,16 @@ async def connect(
             reset=_nothing_to_reset,
             server_settings={"application_name": APPLICATION_NAME},
         )
+
+    with startup_errors(dsn):
+        usual = await create(size, statement_timeout)
         try:
-            await pool.fetchval("SELECT 1")
+            await usual.fetchval("SELECT 1")
+            long = await create(LONG_SIZE, None)
         except BaseException:
-            pool.terminate()
+            usual.terminate()
             raise
-    return Pool(pool, connect_timeout)
+    return Pool(usual, long, connect_timeout)
 
 
 async def hang_up(connection: Any, timeout: float) -> None:

@@ -1,17 +1,23 @@
-"""Measured uptime."""
+"""Who is online, and in which seconds each node was confirmed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from core.clock import from_ms, to_ms
-from storage.base import Batch, NetworkTotals, NodeTotals, UserTotals
+from storage.base import Applied, Batch, CountryNow, NetworkTotals, NodeTotals, Place, Report, UserTotals
+from storage.fold import Fold
 from storage.postgres.pool import Pool
 from storage.postgres.queries import load
-from storage.uptime import COUNT_LIMIT, Fold, NodeState
+from storage.postgres.reports import Counted, StagedReports
+from storage.postgres.states import load_fold, save_fold
+from storage.uptime import Rules, Span, contains, missing, united
 
 _SQL = load("uptime")
+
+# At the worst all workers have died, and every node of a big network is to be written.
+_CLOSE_SECONDS = 300.0
 
 
 class PostgresUptime:
@@ -20,37 +26,98 @@ class PostgresUptime:
     `apply` takes a fixed number of statements, whatever the number of records.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, rules: Rules | None = None) -> None:
         self._pool = pool
+        self._rules = rules or Rules()
 
-    async def cursor(self) -> str:
-        row = await self._pool.fetchrow(_SQL["cursor"])
-        return str(row["last_id"])
-
-    async def apply(self, batches: Sequence[Batch], cursor: str) -> set[UUID]:
-        async with self._pool.transaction() as connection:
-            await connection.execute(_SQL["advance"], cursor)
-            fresh = await _claim(connection, batches)
-            if not fresh:
-                return set()
-            node_ids = {record.node_id for batch in fresh for record in batch.records}
-            rows = await connection.fetch(_SQL["states"], node_ids)
-            fold = Fold({row["node_id"]: _state(row) for row in rows})
-            for batch in fresh:
-                fold.add(batch)
-            if fold.touched:
-                await _save(connection, fold)
-            return fold.owners()
-
-    async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:
-        at = from_ms(to_ms(at))
+    async def apply(self, batches: Sequence[Batch], places: Mapping[str, Place]) -> Applied:
         async with self._pool.transaction() as connection:
             await connection.fetchval(_SQL["lock"])
-            rows = await connection.fetch(_SQL["close_nodes"], alive, at)
-            await connection.execute(_SQL["close_sessions"], alive, at)
+            fresh, grown = await _claim(connection, batches)
+            if not fresh:
+                return Applied(touched=set(), changed=set(), duplicates=len(batches))
+            reports: list[Report] = []
+            others: set[UUID] = set()
+            events = 0
+            for batch in fresh:
+                for record in batch.records:
+                    if type(record) is Report:
+                        reports.append(record)
+                    else:
+                        others.add(record.node_id)
+                        events += 1
+            staged = StagedReports(connection)
+            if reports:
+                await staged.prepare()
+                await staged.copy(reports)
+                others.update(await staged.concerned())
+            fold, known = Fold({}, self._rules), 0
+            if others:
+                rows = await connection.fetch(_SQL["states"], others)
+                fold = await load_fold(connection, rows, self._rules, fresh, places)
+                for batch in fresh:
+                    fold.add(batch)
+                known = sum(
+                    record.node_id in fold.states
+                    for batch in fresh
+                    for record in batch.records
+                    if type(record) is not Report
+                )
+                await save_fold(connection, fold)
+            counted = await self._count(connection, staged, fold, bool(reports))
+            await connection.execute(_SQL["finish"], 1, counted.seconds, list(counted.days))
+            return Applied(
+                touched=fold.owners() | counted.owners,
+                changed=fold.changed,
+                duplicates=len(batches) - len(fresh),
+                missing=grown,
+                unknown=events - known + len(reports) - counted.records,
+            )
+
+    async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:
+        at_ms = to_ms(at)
+        async with self._pool.transaction(_CLOSE_SECONDS) as connection:
+            await connection.fetchval(_SQL["lock"])
+            owners = set(await connection.fetchval(_SQL["close_nodes"], alive, at_ms) or ())
+            counted = Counted()
+            rows = await connection.fetch(_SQL["unsettled_by_dead"], alive)
             if rows:
+                fold = await load_fold(connection, rows, self._rules)
+                for state in fold.states.values():
+                    fold.presume_left(state, alive, at_ms)
+                await save_fold(connection, fold)
+                counted = await self._count(connection, StagedReports(connection), fold, False)
+                owners |= fold.owners()
+            await connection.execute(_SQL["forget_workers"], alive, at_ms)
+            if owners:
+                await connection.execute(_SQL["finish"], 1, counted.seconds, list(counted.days))
+        return owners
+
+    async def calm(self, at: datetime) -> set[UUID]:
+        async with self._pool.transaction() as connection:
+            await connection.fetchval(_SQL["lock"])
+            rows = await connection.fetch(_SQL["flapping"])
+            if not rows:
+                return set()
+            fold = await load_fold(connection, rows, self._rules)
+            for state in fold.states.values():
+                fold.calm(state, to_ms(at))
+            if fold.touched:
+                await save_fold(connection, fold)
                 await connection.execute(_SQL["grow"])
-        return {row["user_id"] for row in rows}
+            return fold.owners()
+
+    async def suspend(self, node_id: UUID, suspended: bool, at: datetime) -> UUID | None:
+        async with self._pool.transaction() as connection:
+            await connection.fetchval(_SQL["lock"])
+            row = await connection.fetchrow(_SQL["state"], node_id)
+            if row is None or row["suspended"] == suspended:
+                return None
+            fold = await load_fold(connection, [row], self._rules)
+            fold.suspend(fold.states[node_id], suspended, to_ms(at))
+            await save_fold(connection, fold)
+            await connection.execute(_SQL["grow"])
+            return fold.states[node_id].user_id
 
     async def totals(self, user_ids: Sequence[UUID]) -> dict[UUID, UserTotals]:
         rows = await self._pool.fetch(_SQL["totals"], user_ids)
@@ -61,92 +128,66 @@ class PostgresUptime:
                     NodeTotals(
                         node_id=row["node_id"],
                         name=row["name"],
-                        online=row["online"],
-                        since=row["since"],
-                        confirmed_ms=row["confirmed_ms"],
+                        status=row["status"],
+                        since=None if row["since_ms"] is None else from_ms(row["since_ms"]),
+                        confirmed_seconds=row["confirmed_s"],
+                        flapping=row["flapping"],
+                        country=row["country"],
+                        rtt_us=row["rtt_us"] or None,
+                        jitter_us=row["jitter_us"] or None,
+                        retired=row["retired"],
                     )
                 )
         return totals
 
     async def hours(self, user_id: UUID, node_id: UUID) -> list[tuple[datetime, int]]:
         rows = await self._pool.fetch(_SQL["hours"], user_id, node_id)
-        return [(row["hour"], row["confirmed_ms"]) for row in rows]
+        return [(row["hour"], row["seconds"]) for row in rows]
 
     async def network(self) -> NetworkTotals:
         row = await self._pool.fetchrow(_SQL["network"])
-        return NetworkTotals(**row)
+        return NetworkTotals(
+            revision=row["revision"],
+            nodes_online=sum(row["online"]),
+            nodes_total=row["nodes_total"],
+            users_total=row["users_total"],
+            confirmed_seconds=row["confirmed_s"],
+            countries=[
+                CountryNow(country=country or None, nodes_online=nodes)
+                for country, nodes in zip(row["countries"], row["online"], strict=True)
+            ],
+        )
+
+    async def _count(self, connection: Any, staged: StagedReports, fold: Fold, prepared: bool) -> Counted:
+        if fold.credits:
+            if not prepared:
+                await staged.prepare()
+            await staged.credit(fold.credits)
+        elif not prepared:
+            return Counted()
+        return await staged.count()
 
 
-async def _claim(connection: Any, batches: Sequence[Batch]) -> list[Batch]:
-    """Those batches that were not applied before, recorded as applied."""
+async def _claim(connection: Any, batches: Sequence[Batch]) -> tuple[list[Batch], int]:
+    """Those batches that were not applied before, recorded as applied; and how many more are missing."""
     rows = await connection.fetch(_SQL["writers"], {batch.worker for batch in batches})
-    known = {row["worker"]: row["sequence"] for row in rows}
+    before: dict[str, list[Span]] = {
+        row["worker"]: [(span.lower, span.upper) for span in row["applied"]] for row in rows
+    }
+    applied = dict(before)
     fresh = []
     for batch in batches:
-        if batch.sequence > known.get(batch.worker, 0):
-            known[batch.worker] = batch.sequence
+        spans = applied.get(batch.worker, [])
+        if not contains(spans, batch.sequence):
+            applied[batch.worker] = united([*spans, (batch.sequence, batch.sequence + 1)])
             fresh.append(batch)
-    if fresh:
-        await connection.execute(_SQL["save_writers"], list(known), list(known.values()))
-    return fresh
+    changed = {worker: spans for worker, spans in applied.items() if spans is not before.get(worker)}
+    if changed:
+        texts = [_multirange(spans) for spans in changed.values()]
+        await connection.execute(_SQL["save_writers"], list(changed), texts)
+    grown = sum(missing(spans) - missing(before.get(worker, [])) for worker, spans in changed.items())
+    return fresh, grown
 
 
-async def _save(connection: Any, fold: Fold) -> None:
-    states = [fold.states[node_id] for node_id in fold.touched]
-    await connection.execute(_SQL["save_states"], *_columns(map(_state_row, states)))
-    owner = {state.node_id: state.user_id for state in states}
-    if fold.hours:
-        hours = (
-            (owner[node], node, from_ms(hour), sums.confirmed_ms, sums.bytes_up, sums.bytes_down, sums.errors)
-            for (node, hour), sums in fold.hours.items()
-        )
-        await connection.execute(_SQL["save_hours"], *_columns(hours), COUNT_LIMIT)
-    added, updated = [], []
-    for (node, session), change in fold.sessions.items():
-        key = owner[node], node, session
-        closed = None if change.closed_ms is None else from_ms(change.closed_ms)
-        if change.opened_ms is None:
-            updated.append((*key, closed, change.code, change.agent_version, change.reopened))
-        else:
-            opened = from_ms(change.opened_ms)
-            version = change.agent_version or ""
-            added.append((*key, opened, change.worker, change.address, closed, change.code, version))
-    if added:
-        await connection.execute(_SQL["add_sessions"], *_columns(added))
-    if updated:
-        await connection.execute(_SQL["update_sessions"], *_columns(updated))
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    """Rows, at least one, turned into columns as unnest takes them."""
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _state(row: Any) -> NodeState:
-    return NodeState(
-        user_id=row["user_id"],
-        node_id=row["node_id"],
-        online=row["online"],
-        since_ms=None if row["since"] is None else to_ms(row["since"]),
-        confirmed_ms=row["confirmed_ms"],
-        confirmed_until=to_ms(row["confirmed_until"]),
-        session_id=row["session_id"],
-        opened_ms=to_ms(row["opened_at"]),
-        worker=row["worker"],
-        presumed=row["presumed"],
-    )
-
-
-def _state_row(state: NodeState) -> tuple[Any, ...]:
-    return (
-        state.user_id,
-        state.node_id,
-        state.online,
-        None if state.since_ms is None else from_ms(state.since_ms),
-        state.confirmed_ms,
-        from_ms(state.confirmed_until),
-        state.session_id,
-        from_ms(state.opened_ms),
-        state.worker,
-        state.presumed,
-    )
+def _multirange(spans: Iterable[Span]) -> str:
+    return "{" + ",".join(f"[{start},{end})" for start, end in spans) + "}"

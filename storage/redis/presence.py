@@ -21,6 +21,8 @@ from storage.redis.client import call, storage_errors
 
 # Keys of one script call: Redis serves nobody else while it runs.
 _CHUNK = 500
+# Keys that one step of a walk over all of them looks at.
+_STEP = 1000
 
 _NOW = """
 local clock = redis.call('TIME')
@@ -119,6 +121,13 @@ class RedisPresence:
             for user_id, workers in zip(users, held, strict=True)
         }
         return {user_id: workers for user_id, workers in found.items() if workers}
+
+    async def held(self, cursor: int) -> tuple[int, list[UUID]]:
+        beginning = f"{self._prefix}:holders:"
+        following, keys = await call(
+            self._client, "SCAN", cursor, "MATCH", f"{beginning}*", "COUNT", _STEP, "TYPE", "zset"
+        )
+        return int(following), [UUID(key[len(beginning) :].decode()) for key in keys]
 
     def _key(self, user_id: UUID) -> str:
         return f"{self._prefix}:holders:{user_id}"

@@ -14,12 +14,12 @@ from core.clock import new_id, to_ms
 from core.errors import NotFound
 from storage.base import (
     Batch,
-    Confirmed,
     EmailChange,
     EmailChanged,
     Node,
     Opened,
     Registration,
+    Report,
     Reset,
     SecondFactor,
     User,
@@ -30,6 +30,7 @@ NOW_MS = to_ms(NOW)
 END = NOW + timedelta(days=1)
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
+NOW_HOUR = NOW_MS // HOUR_MS
 
 
 def hashed(token: str) -> bytes:
@@ -76,9 +77,9 @@ async def full_account(stores: Stores) -> tuple[User, Node]:
     session_id = new_id()
     records = [
         Opened(node.node_id, session_id, NOW_MS, "192.0.2.7"),
-        Confirmed(node.node_id, session_id, NOW_MS, NOW_MS + HOUR_MS),
+        Report(node.node_id, session_id, NOW_HOUR, 0, 3600, NOW_MS // 1000 + 3600),
     ]
-    await stores.uptime.apply([Batch("w", 1, records)], "1-0")
+    await stores.uptime.apply([Batch("w", 1, records)], {})
     return user, node
 
 
@@ -127,10 +128,10 @@ async def test_the_nodes_are_unknown_and_offline_and_what_they_earned_stays(stor
     assert not await stores.nodes.advance_token_time(node.node_id, NOW_MS)
     totals = await stores.uptime.totals([user.user_id])
     assert totals[user.user_id].nodes == []
-    assert await stores.uptime.hours(user.user_id, node.node_id) == [(NOW, HOUR_MS)]
+    assert await stores.uptime.hours(user.user_id, node.node_id) == [(NOW, 3600)]
     after = await stores.uptime.network()
     assert after == replace(
-        before, revision=before.revision + 1, nodes_online=0, nodes_total=0, users_total=0
+        before, revision=before.revision + 1, nodes_online=0, nodes_total=0, users_total=0, countries=[]
     )
 
 
@@ -140,9 +141,10 @@ async def test_what_a_worker_still_reports_of_the_nodes_is_ignored(stores: Store
     session_id = new_id()
     records = [
         Opened(node.node_id, session_id, NOW_MS + HOUR_MS, "192.0.2.8"),
-        Confirmed(node.node_id, session_id, NOW_MS + HOUR_MS, NOW_MS + 2 * HOUR_MS),
+        Report(node.node_id, session_id, NOW_HOUR + 1, 0, 3600, NOW_MS // 1000 + 7200),
     ]
-    assert await stores.uptime.apply([Batch("w", 2, records)], "2-0") == set()
+    applied = await stores.uptime.apply([Batch("w", 2, records)], {})
+    assert (applied.touched, applied.changed, applied.unknown) == (set(), set(), 2)
     assert await stores.uptime.close_workers([], NOW) == set()
     network = await stores.uptime.network()
     assert (network.nodes_online, network.confirmed_seconds) == (0, 3600)

@@ -1,5 +1,7 @@
 """What every `Presence` guarantees."""
 
+from uuid import UUID
+
 from support.waiting import eventually
 
 from core.clock import new_id
@@ -97,3 +99,19 @@ async def test_many_users_are_held_and_found_at_once(presence: Presence) -> None
     await presence.renew(worker("w"), LONG_MS)
     await presence.hold("w", users, LONG_MS)
     assert await presence.holders(users) == {user_id: ["w"] for user_id in users}
+
+
+async def test_whoever_is_held_is_listed_some_at_a_time(presence: Presence) -> None:
+    users = {new_id() for _ in range(2_500)}
+    await presence.renew(worker("w"), LONG_MS)
+    await presence.hold("w", list(users), LONG_MS)
+    gone = users.pop()
+    await presence.release("w", gone)
+    found: set[UUID] = set()
+    cursor, some = await presence.held(0)
+    found.update(some)
+    while cursor:
+        cursor, some = await presence.held(cursor)
+        found.update(some)
+    assert found >= users
+    assert gone not in found

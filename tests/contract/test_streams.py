@@ -3,7 +3,7 @@
 import asyncio
 from time import monotonic
 
-from storage.base import StreamLog
+from storage.base import Backlog, StreamLog
 
 
 async def payloads(streams: StreamLog, stream: str, position: str = "0-0") -> list[bytes]:
@@ -116,3 +116,127 @@ async def test_concurrent_appends_all_arrive(streams: StreamLog) -> None:
     ids = await asyncio.gather(*(streams.append("log", b"%d" % number) for number in range(200)))
     assert len(set(ids)) == 200
     assert sorted(await payloads(streams, "log")) == sorted(b"%d" % number for number in range(200))
+
+
+async def numbers(streams: StreamLog, group: str = "readers", count: int = 1000) -> list[bytes]:
+    return [payload for _, payload in await streams.read_group("log", group, count, 0)]
+
+
+async def claimed(streams: StreamLog, group: str = "readers") -> list[bytes]:
+    return [payload for _, payload in (await streams.claim("log", group, "0-0", 1000)).entries]
+
+
+class TestGroups:
+    async def test_each_entry_is_handed_out_once_in_order(self, streams: StreamLog) -> None:
+        ids = [await streams.append("log", b"%d" % number) for number in range(5)]
+        assert await streams.read_group("log", "readers", 2, 0) == [(ids[0], b"0"), (ids[1], b"1")]
+        assert await numbers(streams) == [b"2", b"3", b"4"]
+        assert await numbers(streams) == []
+
+    async def test_groups_do_not_take_from_each_other(self, streams: StreamLog) -> None:
+        await streams.append("log", b"x")
+        assert await numbers(streams, "ours") == [b"x"]
+        assert await numbers(streams, "theirs") == [b"x"]
+
+    async def test_a_reader_waits_for_the_first_and_no_longer_than_it_said(self, streams: StreamLog) -> None:
+        started = monotonic()
+        assert await streams.read_group("log", "readers", 10, 200) == []
+        assert 0.2 <= monotonic() - started < 10
+        reader = asyncio.ensure_future(streams.read_group("log", "readers", 10, 60_000))
+        await asyncio.sleep(0)
+        entry = await streams.append("log", b"news")
+        assert await reader == [(entry, b"news")]
+        assert monotonic() - started < 10
+
+    async def test_what_a_killed_reader_had_goes_to_the_next_in_order(self, streams: StreamLog) -> None:
+        ids = [await streams.append("log", b"%d" % number) for number in range(5)]
+        await streams.read_group("log", "readers", 4, 0)
+        await streams.acknowledge("log", "readers", [ids[1]])
+        first = await streams.claim("log", "readers", "0-0", 2)
+        assert first.entries == [(ids[0], b"0"), (ids[2], b"2")]
+        assert first.position is not None
+        second = await streams.claim("log", "readers", first.position, 2)
+        assert second.entries == [(ids[3], b"3")]
+        assert second.position is not None
+        last = await streams.claim("log", "readers", second.position, 2)
+        assert (last.entries, last.lost, last.position) == ([], [], None)
+        # Claimed is not acknowledged.
+        assert await claimed(streams) == [b"0", b"2", b"3"]
+        assert await numbers(streams) == [b"4"]
+
+    async def test_nothing_is_claimed_of_what_was_never_handed_out(self, streams: StreamLog) -> None:
+        assert (await streams.claim("log", "readers", "0-0", 10)).position is None
+        await streams.append("log", b"x")
+        assert await claimed(streams) == []
+        assert await numbers(streams) == [b"x"]
+
+    async def test_what_all_groups_have_done_with_is_dropped(self, streams: StreamLog) -> None:
+        ids = [await streams.append("log", b"%d" % number) for number in range(4)]
+        await numbers(streams, "ours")
+        await numbers(streams, "theirs", 3)
+        await streams.acknowledge("log", "ours", ids[:3])
+        assert await payloads(streams, "log") == [b"0", b"1", b"2", b"3"]
+        await streams.acknowledge("log", "theirs", [ids[0], ids[2]])
+        assert await payloads(streams, "log") == [b"1", b"2", b"3"]
+        await streams.acknowledge("log", "theirs", [ids[1]])
+        assert await payloads(streams, "log") == [b"3"]
+        await streams.acknowledge("log", "ours", [ids[3]])
+        assert await payloads(streams, "log") == [b"3"]
+        assert await numbers(streams, "theirs") == [b"3"]
+        await streams.acknowledge("log", "theirs", [ids[3]])
+        assert await payloads(streams, "log") == []
+        assert await streams.last_id("log") == ids[3]
+
+    async def test_acknowledging_again_or_the_unknown_does_no_harm(self, streams: StreamLog) -> None:
+        ids = [await streams.append("log", b"%d" % number) for number in range(2)]
+        await numbers(streams, count=1)
+        for _ in range(2):
+            await streams.acknowledge("log", "readers", [ids[0]])
+        await streams.acknowledge("nothing", "readers", [ids[0]])
+        await streams.append("ungrouped", b"x")
+        await streams.acknowledge("ungrouped", "readers", [ids[0]])
+        assert await payloads(streams, "ungrouped") == [b"x"]
+        await streams.acknowledge("log", "readers", [])
+        assert await numbers(streams) == [b"1"]
+
+    async def test_thousands_are_acknowledged_at_once(self, streams: StreamLog) -> None:
+        await streams.append_many([("log", b"x")] * 3000, 10_000)
+        entries = await streams.read_group("log", "readers", 10_000, 0)
+        await streams.acknowledge("log", "readers", [entry for entry, _ in entries])
+        assert await streams.backlog("log") == Backlog(0, None)
+
+    async def test_entries_that_were_trimmed_away_are_told_as_lost(self, streams: StreamLog) -> None:
+        ids = [await streams.append("log", b"%d" % number) for number in range(4)]
+        await numbers(streams, count=3)
+        await streams.trim("log", ids[1])
+        found = await streams.claim("log", "readers", "0-0", 2)
+        assert (found.entries, found.lost, found.position) == ([], ids[:2], ids[1])
+        assert await claimed(streams) == [b"2"]
+        assert (await streams.claim("log", "readers", "0-0", 10)).lost == []
+
+    async def test_a_stream_that_began_anew_is_read_from_its_beginning(self, streams: StreamLog) -> None:
+        old = await streams.append("log", b"old")
+        await numbers(streams)
+        await streams.drop("log")
+        await streams.acknowledge("log", "readers", [old])
+        assert await claimed(streams) == []
+        await streams.append("log", b"new")
+        assert await numbers(streams) == [b"new"]
+
+    async def test_a_stream_dropped_under_a_waiting_reader_is_read_again(self, streams: StreamLog) -> None:
+        await numbers(streams)
+        reader = asyncio.ensure_future(streams.read_group("log", "readers", 10, 10_000))
+        await asyncio.sleep(0)
+        await streams.drop("log")
+        await streams.append("log", b"new")
+        assert await reader + await streams.read_group("log", "readers", 10, 0)
+
+    async def test_the_backlog_is_what_nobody_acknowledged(self, streams: StreamLog) -> None:
+        assert await streams.backlog("log") == Backlog(0, None)
+        ids = [await streams.append("log", b"%d" % number) for number in range(3)]
+        times = [int(entry.partition("-")[0]) for entry in ids]
+        assert await streams.backlog("log") == Backlog(3, times[0])
+        await numbers(streams, count=2)
+        assert await streams.backlog("log") == Backlog(3, times[0])
+        await streams.acknowledge("log", "readers", ids[:1])
+        assert await streams.backlog("log") == Backlog(2, times[1])

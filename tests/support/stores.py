@@ -7,41 +7,53 @@ from uuid import UUID
 
 from core.clock import new_id
 from storage.base import (
+    AbuseStore,
     AuditLog,
     ConfirmationStore,
+    DayStore,
     IdempotencyStore,
     LoginSession,
     Mail,
     Node,
     NodeStore,
     Outbox,
+    ScoreStore,
     SecondFactorStore,
     SessionStore,
+    StatisticsStore,
     UptimeStore,
     User,
     UserStore,
 )
 from storage.memory import (
+    MemoryAbuse,
     MemoryAuditLog,
     MemoryConfirmations,
     MemoryDatabase,
+    MemoryDays,
     MemoryIdempotency,
     MemoryNodes,
     MemoryOutbox,
+    MemoryScores,
     MemorySecondFactors,
     MemorySessions,
+    MemoryStatistics,
     MemoryUptime,
     MemoryUsers,
 )
 from storage.postgres import (
     Pool,
+    PostgresAbuse,
     PostgresAuditLog,
     PostgresConfirmations,
+    PostgresDays,
     PostgresIdempotency,
     PostgresNodes,
     PostgresOutbox,
+    PostgresScores,
     PostgresSecondFactors,
     PostgresSessions,
+    PostgresStatistics,
     PostgresUptime,
     PostgresUsers,
 )
@@ -115,6 +127,10 @@ class Stores:
     second_factors: SecondFactorStore
     audit: AuditLog
     idempotency: IdempotencyStore
+    scores: ScoreStore
+    abuse: AbuseStore
+    statistics: StatisticsStore
+    days: DayStore
 
     async def add_user(self) -> UUID:
         """Add a user; returns the id."""
@@ -142,6 +158,10 @@ def memory_stores(database: MemoryDatabase | None = None) -> Stores:
         MemorySecondFactors(database),
         MemoryAuditLog(database),
         MemoryIdempotency(database),
+        MemoryScores(database),
+        MemoryAbuse(database),
+        MemoryStatistics(database),
+        MemoryDays(database),
     )
 
 
@@ -157,4 +177,8 @@ def postgres_stores(pool: Pool) -> Stores:
         PostgresSecondFactors(pool),
         PostgresAuditLog(pool),
         PostgresIdempotency(pool),
+        PostgresScores(pool),
+        PostgresAbuse(pool),
+        PostgresStatistics(pool),
+        PostgresDays(pool),
     )

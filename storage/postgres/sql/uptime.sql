@@ -1,94 +1,192 @@
--- name: cursor
-SELECT last_id FROM ingest_cursor
-
--- name: advance
--- Also the lock that lets one caller apply at a time.
-UPDATE ingest_cursor SET last_id = $1, revision = revision + 1
-
 -- name: lock
+-- Lets one caller at a time change states.
 SELECT revision FROM ingest_cursor FOR UPDATE
 
 -- name: grow
 UPDATE ingest_cursor SET revision = revision + 1
 
+-- name: finish
+-- The days of these hours have changed.
+WITH cursor AS (
+    UPDATE ingest_cursor SET revision = revision + $1, confirmed_s = confirmed_s + $2 RETURNING revision
+)
+INSERT INTO measured_day AS m (day, changed)
+SELECT day, revision FROM unnest($3::integer[]) day, cursor
+WHERE day >= (SELECT from_hour / 24 FROM hours_kept)
+ON CONFLICT (day) DO UPDATE SET changed = EXCLUDED.changed
+
 -- name: writers
-SELECT worker, sequence FROM ingest_writer WHERE worker = ANY($1::text[])
+SELECT worker, applied FROM ingest_writer WHERE worker = ANY($1::text[])
 
 -- name: save_writers
-INSERT INTO ingest_writer (worker, sequence)
-SELECT * FROM unnest($1::text[], $2::bigint[])
-ON CONFLICT (worker) DO UPDATE SET sequence = EXCLUDED.sequence
+INSERT INTO ingest_writer (worker, applied, last_at)
+SELECT worker, applied::int8multirange, now() FROM unnest($1::text[], $2::text[]) AS w (worker, applied)
+ON CONFLICT (worker) DO UPDATE SET applied = EXCLUDED.applied, last_at = EXCLUDED.last_at
 
 -- name: states
--- Those of erased accounts are not known any more.
-SELECT user_id, node_id, online, since, confirmed_ms, confirmed_until, session_id, opened_at, worker, presumed
-FROM node
-WHERE node_id = ANY($1::uuid[]) AND public_key IS NOT NULL
+-- Those of nodes that are retired or suspended are not known.
+SELECT user_id, node_id, status, since_ms, confirmed_s, confirmed_to, session_up, session_down, seen_s, rtt_us,
+       jitter_us, connection_id, session_id, opened_ms, online, presumed, closed_ms, closed_code, sound, suspended,
+       flapping, penalty, penalty_ms, worker, address, subnet, country, asn, latitude, longitude, agent_version
+FROM node_state
+WHERE node_id = ANY($1::uuid[]) AND NOT retired AND NOT suspended
 FOR NO KEY UPDATE
 
+-- name: state
+SELECT user_id, node_id, status, since_ms, confirmed_s, confirmed_to, session_up, session_down, seen_s, rtt_us,
+       jitter_us, connection_id, session_id, opened_ms, online, presumed, closed_ms, closed_code, sound, suspended,
+       flapping, penalty, penalty_ms, worker, address, subnet, country, asn, latitude, longitude, agent_version
+FROM node_state
+WHERE node_id = $1 AND NOT retired
+FOR NO KEY UPDATE
+
+-- name: flapping
+SELECT user_id, node_id, status, since_ms, confirmed_s, confirmed_to, session_up, session_down, seen_s, rtt_us,
+       jitter_us, connection_id, session_id, opened_ms, online, presumed, closed_ms, closed_code, sound, suspended,
+       flapping, penalty, penalty_ms, worker, address, subnet, country, asn, latitude, longitude, agent_version
+FROM node_state
+WHERE flapping AND NOT retired
+FOR NO KEY UPDATE
+
+-- name: unsettled
+SELECT node_id, connection_id, worker, opened_ms, closed_ms, code, from_s, to_s
+FROM node_unsettled
+WHERE node_id = ANY($1::uuid[])
+ORDER BY opened_ms, connection_id
+
+-- name: unsettled_by_dead
+-- The states of nodes that left a connection on a worker that is not alive, without a word of its end.
+SELECT user_id, node_id, status, since_ms, confirmed_s, confirmed_to, session_up, session_down, seen_s, rtt_us,
+       jitter_us, connection_id, session_id, opened_ms, online, presumed, closed_ms, closed_code, sound, suspended,
+       flapping, penalty, penalty_ms, worker, address, subnet, country, asn, latitude, longitude, agent_version
+FROM node_state
+WHERE NOT retired AND NOT suspended AND node_id IN (
+    SELECT node_id FROM node_unsettled
+    WHERE closed_ms IS NULL
+      AND worker = ANY(ARRAY(SELECT worker FROM ingest_writer WHERE NOT worker = ANY($1::text[])))
+)
+FOR NO KEY UPDATE
+
+-- name: confirmed
+-- The confirmed seconds of these hours. OFFSET 0, here and below: rows are looked up one by one, whatever
+-- the planner holds of arrays.
+SELECT a.node_id, a.hour, h.confirmed
+FROM unnest($1::uuid[], $2::integer[]) AS a (node_id, hour),
+     LATERAL (SELECT number FROM node_state WHERE node_id = a.node_id OFFSET 0) n,
+     LATERAL (SELECT confirmed FROM node_hours
+              WHERE number = n.number AND hour = a.hour AND seconds > 0 OFFSET 0) h
+
 -- name: save_states
-UPDATE node n
-SET online = s.online, since = s.since, confirmed_ms = s.confirmed_ms, confirmed_until = s.confirmed_until,
-    session_id = s.session_id, opened_at = s.opened_at, worker = s.worker, presumed = s.presumed
-FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::timestamptz[], $5::bigint[], $6::timestamptz[],
-            $7::uuid[], $8::timestamptz[], $9::text[], $10::boolean[])
-    AS s (user_id, node_id, online, since, confirmed_ms, confirmed_until,
-          session_id, opened_at, worker, presumed)
-WHERE n.user_id = s.user_id AND n.node_id = s.node_id
+UPDATE node_state n
+SET status = s.status, since_ms = s.since_ms, session_up = s.session_up, session_down = s.session_down,
+    connection_id = s.connection_id, session_id = s.session_id, opened_ms = s.opened_ms, online = s.online,
+    presumed = s.presumed, closed_ms = s.closed_ms, closed_code = s.closed_code, sound = s.sound,
+    suspended = s.suspended, flapping = s.flapping, penalty = s.penalty, penalty_ms = s.penalty_ms,
+    worker = s.worker, address = s.address, subnet = s.subnet, country = s.country, asn = s.asn,
+    latitude = s.latitude, longitude = s.longitude, agent_version = s.agent_version
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[], $8::uuid[],
+            $9::bigint[], $10::boolean[], $11::boolean[], $12::bigint[], $13::integer[], $14::boolean[],
+            $15::boolean[], $16::boolean[], $17::integer[], $18::bigint[], $19::text[], $20::text[], $21::text[],
+            $22::text[], $23::bigint[], $24::real[], $25::real[], $26::text[])
+    AS s (user_id, node_id, status, since_ms, session_up, session_down, connection_id, session_id, opened_ms,
+          online, presumed, closed_ms, closed_code, sound, suspended, flapping, penalty, penalty_ms, worker,
+          address, subnet, country, asn, latitude, longitude, agent_version),
+    LATERAL (SELECT ctid FROM node_state WHERE user_id = s.user_id AND node_id = s.node_id OFFSET 0) o
+WHERE n.ctid = o.ctid
 
--- name: save_hours
--- Counts stop at $8, so that no sum of two can overflow.
-INSERT INTO uptime_hour AS h (user_id, node_id, hour, confirmed_ms, bytes_up, bytes_down, errors)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[],
-                     $7::bigint[])
-ON CONFLICT (user_id, node_id, hour) DO UPDATE
-SET confirmed_ms = h.confirmed_ms + EXCLUDED.confirmed_ms,
-    bytes_up = LEAST(h.bytes_up + EXCLUDED.bytes_up, $8::bigint),
-    bytes_down = LEAST(h.bytes_down + EXCLUDED.bytes_down, $8::bigint),
-    errors = LEAST(h.errors + EXCLUDED.errors, $8::bigint)
+-- name: forget_unsettled
+DELETE FROM node_unsettled WHERE node_id = ANY($1::uuid[])
 
--- name: add_sessions
-INSERT INTO node_session
-    (user_id, node_id, session_id, opened_at, worker, address, closed_at, code, agent_version)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[],
-                     $7::timestamptz[], $8::integer[], $9::text[])
+-- name: save_unsettled
+INSERT INTO node_unsettled (user_id, node_id, connection_id, worker, opened_ms, closed_ms, code, from_s, to_s)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[],
+                     $8::bigint[], $9::bigint[])
 ON CONFLICT DO NOTHING
 
--- name: update_sessions
+-- name: count_online
+INSERT INTO network_country AS c (country, nodes_online)
+SELECT * FROM unnest($1::text[], $2::integer[])
+ON CONFLICT (country) DO UPDATE SET nodes_online = c.nodes_online + EXCLUDED.nodes_online
+
+-- name: add_sessions
+INSERT INTO node_session AS n
+    (user_id, node_id, session_id, opened_at, closed_at, code, worker, address, country, asn, agent_version,
+     connections, bytes_up, bytes_down)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::integer[],
+                     $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::integer[], $13::bigint[],
+                     $14::bigint[])
+ON CONFLICT DO NOTHING
+
+-- name: change_sessions
+-- No count exceeds $16.
 UPDATE node_session n
-SET closed_at = CASE WHEN s.reopened THEN NULL ELSE coalesce(s.closed_at, n.closed_at) END,
-    code = coalesce(s.code, n.code),
-    agent_version = coalesce(s.agent_version, n.agent_version)
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::text[], $7::boolean[])
-    AS s (user_id, node_id, session_id, closed_at, code, agent_version, reopened)
-WHERE n.user_id = s.user_id AND n.node_id = s.node_id AND n.session_id = s.session_id
+SET closed_at = CASE WHEN s.if_open AND n.closed_at IS NOT NULL THEN n.closed_at
+                     WHEN s.closed_at IS NOT NULL OR s.resumed THEN s.closed_at ELSE n.closed_at END,
+    code = CASE WHEN s.if_open AND n.closed_at IS NOT NULL THEN n.code
+                WHEN s.closed_at IS NOT NULL OR s.resumed THEN s.code ELSE n.code END,
+    worker = coalesce(s.worker, n.worker),
+    address = coalesce(s.address, n.address),
+    country = CASE WHEN s.address IS NULL THEN n.country ELSE s.country END,
+    asn = CASE WHEN s.address IS NULL THEN n.asn ELSE s.asn END,
+    agent_version = coalesce(s.agent_version, n.agent_version),
+    connections = n.connections + s.connections,
+    bytes_up = least(n.bytes_up + s.bytes_up, $16::bigint),
+    bytes_down = least(n.bytes_down + s.bytes_down, $16::bigint)
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::boolean[], $7::boolean[],
+            $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::integer[], $14::bigint[],
+            $15::bigint[])
+    AS s (user_id, node_id, session_id, closed_at, code, resumed, if_open, worker, address, country, asn,
+          agent_version, connections, bytes_up, bytes_down),
+    LATERAL (SELECT ctid FROM node_session
+             WHERE user_id = s.user_id AND node_id = s.node_id AND session_id = s.session_id OFFSET 0) o
+WHERE n.ctid = o.ctid
 
 -- name: close_nodes
-UPDATE node SET online = false, since = $2, presumed = true
-WHERE online AND worker = ANY(ARRAY(SELECT worker FROM ingest_writer WHERE NOT worker = ANY($1::text[])))
-RETURNING user_id
+-- $2 is the time in milliseconds since the epoch.
+WITH gone AS (
+    UPDATE node_state
+    SET online = false, presumed = true, closed_ms = $2::bigint, closed_code = NULL,
+        status = CASE WHEN flapping THEN 'degraded' ELSE 'offline' END,
+        since_ms = CASE WHEN flapping AND status = 'degraded' THEN since_ms ELSE $2 END
+    WHERE online AND worker = ANY(ARRAY(SELECT worker FROM ingest_writer WHERE NOT worker = ANY($1::text[])))
+    RETURNING user_id, node_id, session_id, coalesce(country, '') AS country
+), counted AS (
+    UPDATE network_country c SET nodes_online = c.nodes_online - g.nodes
+    FROM (SELECT country, count(*) AS nodes FROM gone GROUP BY country) g
+    WHERE c.country = g.country
+), sessions AS (
+    UPDATE node_session s SET closed_at = to_timestamp($2 / 1000.0)
+    FROM gone g
+    WHERE s.user_id = g.user_id AND s.node_id = g.node_id AND s.session_id = g.session_id
+)
+SELECT array_agg(DISTINCT user_id) FROM gone
 
--- name: close_sessions
-UPDATE node_session SET closed_at = $2
-WHERE closed_at IS NULL
-  AND worker = ANY(ARRAY(SELECT worker FROM ingest_writer WHERE NOT worker = ANY($1::text[])))
+-- name: forget_workers
+WITH writers AS (
+    DELETE FROM ingest_writer WHERE NOT worker = ANY($1::text[]) AND last_at < now() - interval '1 day'
+)
+DELETE FROM node_unsettled WHERE greatest(opened_ms, closed_ms) < $2::bigint - 86400000
 
 -- name: totals
 -- One statement, hence one snapshot: the revision and the rows belong together.
-SELECT c.revision, n.user_id, n.node_id, n.name, n.online, n.since, n.confirmed_ms
-FROM ingest_cursor c LEFT JOIN node n ON n.user_id = ANY($1::uuid[]) AND n.public_key IS NOT NULL
+SELECT c.revision, n.user_id, n.node_id, n.name, s.status, s.since_ms, s.confirmed_s, s.flapping, s.country,
+       s.rtt_us, s.jitter_us, s.retired
+FROM ingest_cursor c
+LEFT JOIN (node n JOIN node_state s USING (user_id, node_id))
+    ON n.user_id = ANY($1::uuid[]) AND (n.public_key IS NOT NULL OR n.retired_at IS NOT NULL)
 ORDER BY n.user_id, n.node_id
 
 -- name: hours
-SELECT hour, confirmed_ms FROM uptime_hour
-WHERE user_id = $1 AND node_id = $2 AND confirmed_ms > 0
-ORDER BY hour
+SELECT to_timestamp(h.hour::bigint * 3600) AS hour, h.seconds
+FROM node_state s JOIN node_hours h USING (number)
+WHERE s.user_id = $1 AND s.node_id = $2 AND h.seconds > 0
+ORDER BY h.hour
 
 -- name: network
 -- The time of erased accounts stays counted: it was measured.
-SELECT c.revision, n.nodes_online, n.nodes_total, n.confirmed_seconds,
-       (SELECT count(*) FROM account WHERE deleted_at IS NULL) AS users_total
-FROM ingest_cursor c,
-     (SELECT count(public_key) AS nodes_total, count(*) FILTER (WHERE online) AS nodes_online,
-             coalesce(sum(confirmed_ms / 1000), 0)::bigint AS confirmed_seconds
-      FROM node) n
+SELECT c.revision, c.confirmed_s,
+       (SELECT sum(count)::bigint FROM tally WHERE what = 'nodes') AS nodes_total,
+       (SELECT sum(count)::bigint FROM tally WHERE what = 'users') AS users_total,
+       ARRAY(SELECT country FROM network_country WHERE nodes_online > 0 ORDER BY country = '', country) AS countries,
+       ARRAY(SELECT nodes_online FROM network_country WHERE nodes_online > 0 ORDER BY country = '', country) AS online
+FROM ingest_cursor c

@@ -75,14 +75,11 @@ WITH address AS (
 ), keys AS (
     DELETE FROM node_key WHERE user_id = $1
 ), connections AS (
-    UPDATE node_session
-    SET address = '', closed_at = coalesce(closed_at, $2),
-        code = CASE WHEN closed_at IS NULL THEN $3 ELSE code END
-    WHERE user_id = $1
+    UPDATE node_session SET address = '' WHERE user_id = $1
+), states AS (
+    UPDATE node_state SET address = '', subnet = '', latitude = NULL, longitude = NULL WHERE user_id = $1
 ), nodes AS (
-    UPDATE node
-    SET public_key = NULL, name = '', online = false, since = CASE WHEN online THEN $2 ELSE since END,
-        presumed = false
+    UPDATE node SET public_key = NULL, name = '', retired_at = NULL, tokens_end = greatest(tokens_end, $2)
     WHERE user_id = $1
 )
 UPDATE account

@@ -121,7 +121,7 @@ async def test_no_row_of_any_table_tells_who_an_erased_account_was(stores: Store
     node = make_node(user_id, name="traced attic", public_key=b"traced" + bytes(26))
     await stores.nodes.enrol(node)
     opened = Opened(node.node_id, new_id(), to_ms(NOW), "192.0.2.77")
-    await stores.uptime.apply([Batch("w", 1, [opened])], "1-0")
+    await stores.uptime.apply([Batch("w", 1, [opened])], {})
     traces = [
         "ada@",
         "Lovelace",
