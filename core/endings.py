@@ -1,6 +1,6 @@
-"""Ended sessions: telling the other processes, and hearing of them.
+"""Ended sessions and nodes: telling the other processes, and hearing of them.
 
-Whoever ends a session has it durable in the database first. Then the other processes are told through
+Whoever ends one has it durable in the database first. Then the other processes are told through
 Redis, at once; while Redis is away that waits, and each process reads up in the database what it was
 not told, when Redis is back and every `LOOK_INTERVAL` seconds.
 """
@@ -88,7 +88,8 @@ class Endings:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        self._tell(await self._revocations.read_up())
+        for news in await self._revocations.read_up():
+            self._ended(news)
 
     def on_events(self, envelopes: Sequence[Envelope]) -> None:
         """Take what the bus brings; other channels are ignored."""
@@ -100,7 +101,9 @@ class Endings:
             except msgspec.ValidationError as error:
                 log.warning("unreadable end of a session", error=str(error))
                 continue
-            self._tell(self._revocations.take(revoked))
+            news = self._revocations.take(revoked)
+            if news is not None:
+                self._ended(news)
 
     def look(self) -> None:
         """Something may have been missed: read it up now."""
@@ -125,10 +128,6 @@ class Endings:
                 self._wake.set()
             else:
                 backoff.reset()
-
-    def _tell(self, news: Revoked | None) -> None:
-        if news is not None:
-            self._ended(news)
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ cdef class Hub(Lifetimes):
     cdef void _read(self, uint32_t slot) noexcept
     cdef void _read_request(self, uint32_t slot, ssize_t size) noexcept
     cdef bint _take(self, int opcode, uint8_t* payload, size_t size) noexcept
+    cdef void _take_pong(self, uint32_t slot, uint8_t* payload) noexcept
     cdef void _sends_too_often(self, uint32_t slot) noexcept
     cdef void _take_message(self, uint32_t slot, int opcode, uint8_t* payload, size_t size) noexcept
     cdef object _unpack(self, uint32_t slot, int opcode, uint8_t* payload, size_t size)

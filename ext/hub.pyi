@@ -19,7 +19,10 @@ class Handler(Protocol):
         """A whole message arrived, in the connection's own kind of frame."""
 
     def on_closed(self, handle: int, code: int) -> None:
-        """An upgraded connection ends with `code`; its identity can still be read, nothing can be sent."""
+        """An upgraded connection ends with `code`; its identity can still be read, nothing can be sent.
+
+        A code of 4000 or more is one that `close` or the hub itself gave: the peer's own count as 1000.
+        """
 
     def on_alarm(self, handle: int) -> None:
         """The time given to `set_alarm` has come."""

@@ -59,11 +59,14 @@ cdef enum:
     ACCEPTS = 64                # connections accepted in one go
     EVENTS = 256                # sockets looked at in one call of epoll_wait
     FOREVER = 0x7FFFFFFFFFFFFFFF
+    MAX_RTT = 0x7FFFFFFF        # microseconds: what four bytes with a sign hold
     LISTENER = 0xFFFFFFFFFFFFFFFF  # among the handles of events: the listening socket
 
-# RFC 6455 §7.4.1: what is reported, never sent.
+# RFC 6455 §7.4.1. Without a status: reported, never sent. From 4000 on the codes are our own.
 cdef enum:
+    NORMAL = 1000
     NO_STATUS = 1005
+    PRIVATE = 4000
 
 
 cdef bint is_utf8(bytes text) noexcept:
@@ -311,7 +314,6 @@ cdef class Hub(Lifetimes):
         cdef ConnectionTable table = self.table
         cdef uint32_t slot = <uint32_t>self._reading
         cdef int flags = table.flags[slot]
-        cdef int64_t sent_us
         cdef int code
         cdef bint paced = opcode != Opcode.CLOSE and not flags & Flag.ECHO
         if paced and not self._pace.admits(&table.arrival_ns[slot]):
@@ -322,24 +324,34 @@ cdef class Hub(Lifetimes):
                 self._send_small(slot, Opcode.PONG, payload, size)
         elif opcode == Opcode.PONG:
             self._received.pongs += 1
-            if size == 8:
-                memcpy(&sent_us, payload, 8)
-                # Only the ping that is out measures: a made-up time stamp measures nothing.
-                if sent_us == table.pinged_us[slot] and sent_us:
-                    table.rtt_us[slot] = <uint32_t>min(max(self._now_us - sent_us, 1), 0xFFFFFFFF)
-                    table.pinged_us[slot] = 0
+            if size == sizeof(uint64_t):
+                self._take_pong(slot, payload)
         elif opcode == Opcode.CLOSE:
             if flags & Flag.CLOSING:
                 self._doomed = True
                 return True
             code = NO_STATUS if size < 2 else (payload[0] << 8) | payload[1]
             frame = build(Opcode.CLOSE, PyBytes_FromStringAndSize(<char*>payload, 2 if size else 0))
-            self._say_close(slot, code, frame, Flag.DISCARD | Flag.PARTED)
+            # Said by a peer they do not tell of what we did.
+            self._say_close(slot, NORMAL if code >= PRIVATE else code, frame, Flag.DISCARD | Flag.PARTED)
             return True
         elif opcode != Opcode.CONTINUATION and not flags & Flag.CLOSING:
             self._received.messages_in += 1
             self._take_message(slot, opcode, payload, size)
         return self._doomed or (table.flags[slot] & Flag.DISCARD) != 0
+
+    cdef void _take_pong(self, uint32_t slot, uint8_t* payload) noexcept:
+        """Measure the round trip, if this answers the ping that is out."""
+        cdef ConnectionTable table = self.table
+        cdef int64_t sent_us = table.pinged_us[slot]
+        cdef uint64_t token
+        memcpy(&token, payload, sizeof(token))
+        if sent_us == 0 or token != self._token(slot):
+            return
+        table.pinged_us[slot] = 0
+        # What waited for us to wake up measures us.
+        if sent_us // 1000 > self._woken_ms:
+            table.rtt_us[slot] = <uint32_t>min(max(self._now_us - sent_us, 1), MAX_RTT)
 
     cdef void _sends_too_often(self, uint32_t slot) noexcept:
         if self.table.flags[slot] & Flag.CLOSING:

@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from ext.outlet cimport Outlet
 from ext.rate cimport Pace
@@ -36,11 +36,13 @@ cdef class Lifetimes(Outlet):
     cdef int64_t _woken_ms              # when we ran again after a stall; deadlines start anew from there
     cdef int64_t _reading               # the slot whose bytes are being parsed, or -1
     cdef bint _doomed                   # that slot is to be destroyed once the parser has returned
-    cdef uint8_t _ping[10]              # the shared ping frame of the current tick
+    cdef bytes _secret                  # what the payloads of pings are made with
     cdef Ended _ended
 
     cdef void _look_at_clock(self) noexcept
     cdef void _tick(self) noexcept
+    cdef void _send_ping(self, uint32_t slot, int64_t now_us) noexcept
+    cdef uint64_t _token(self, uint32_t slot) noexcept
     cdef int64_t _ends_at(self, uint32_t slot) noexcept
     cdef int64_t _look_at(self, uint32_t slot) noexcept
     cdef void _visit(self, uint32_t slot) noexcept

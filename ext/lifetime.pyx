@@ -13,20 +13,21 @@ Not safe for use from more than one thread.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport uint16_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint16_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close as close_fd
 
-from ext.frames cimport Opcode, build_close, write_header
+from ext.frames cimport Opcode, build_close
 from ext.outlet cimport Outlet
 from ext.parser cimport forget
 from ext.rate cimport Pace
 from ext.sockets cimport SHUT_WR, shutdown
 from ext.table cimport ConnectionTable, Flag, read_id
 from ext.wheel cimport Wheel
+
+import os
 
 cdef enum:
     TICK = 100                  # milliseconds between two calls of `tick`
@@ -52,6 +53,7 @@ cdef class Lifetimes(Outlet):
         self._now_us = monotonic_us()
         self._ticked_ms = self._now_us // 1000
         self._reading = -1
+        self._secret = os.urandom(16)
         self._wheel = Wheel(capacity, self._ticked_ms, TICK)
         self._pace = Pace(message_rate, message_burst)
         self._ping_interval = ping_interval
@@ -116,10 +118,44 @@ cdef class Lifetimes(Outlet):
         self._wheel.schedule(<uint32_t>slot, self._look_at(<uint32_t>slot))
         return True
 
-    def rtt_us(self, uint64_t handle):
-        """Microseconds from the last answered ping to its pong; None if none was answered."""
+    def ping(self, uint64_t handle):
+        """Have the round trip measured, without a deadline; false if the connection is gone or closing.
+
+        A ping that is out because the peer was silent serves as well.
+        """
         cdef int64_t slot = self.table.find(handle)
-        return None if slot < 0 or self.table.rtt_us[slot] == 0 else self.table.rtt_us[slot]
+        if slot < 0 or self.table.flags[slot] & (Flag.CLOSING | Flag.UPGRADING):
+            return False
+        if self.table.flags[slot] & Flag.PINGED:
+            return True
+        self._cork_this_tick()
+        # Not the tick's time: others may have been served since.
+        self._send_ping(<uint32_t>slot, monotonic_us())
+        return True
+
+    def take_rtt_us(self, uint64_t handle):
+        """Microseconds from a ping to its pong, each only once; None if none was answered since."""
+        cdef int64_t slot = self.table.find(handle)
+        cdef uint32_t taken
+        if slot < 0 or self.table.rtt_us[slot] == 0:
+            return None
+        taken = self.table.rtt_us[slot]
+        self.table.rtt_us[slot] = 0
+        return taken
+
+    cdef void _send_ping(self, uint32_t slot, int64_t now_us) noexcept:
+        cdef uint64_t token
+        self.table.pinged_us[slot] = now_us
+        token = self._token(slot)
+        self._ended.pings += 1
+        self._send_small(slot, Opcode.PING, <const uint8_t*>&token, sizeof(token))
+
+    cdef uint64_t _token(self, uint32_t slot) noexcept:
+        """What the connection's ping that is out carries: nobody else knows it, nor anybody before."""
+        cdef uint64_t known[2]
+        known[0] = self.table.handle(slot)
+        known[1] = <uint64_t>self.table.pinged_us[slot]
+        return <uint64_t>hash(self._secret + PyBytes_FromStringAndSize(<char*>known, sizeof(known)))
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -172,8 +208,6 @@ cdef class Lifetimes(Outlet):
         self._look_at_clock()
         now = self._now_us // 1000
         self._ticked_ms = now
-        write_header(self._ping, Opcode.PING, 8)
-        memcpy(self._ping + 2, &self._now_us, 8)
         self._wheel.turn(now)
         link = self._wheel.take()
         while link:
@@ -211,9 +245,7 @@ cdef class Lifetimes(Outlet):
                 return
         elif table.seen_ms[slot] + self._ping_interval <= now:
             table.flags[slot] |= Flag.PINGED
-            table.pinged_us[slot] = self._now_us
-            self._ended.pings += 1
-            self._write(slot, self._ping, 10, False)
+            self._send_ping(slot, self._now_us)
         try:
             if not flags & Flag.NOTIFIED and table.expires_ms[slot] - self._expiry_notice <= now:
                 table.flags[slot] |= Flag.NOTIFIED

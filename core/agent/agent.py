@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from core.agent.api import Api, Denied, Unreachable
+from core.agent.api import Api, Denied, Suspended, Unreachable
 from core.agent.connection import Connection, Ending, HandshakeRefused
 from core.agent.identity import Identity
 from core.agent.protocol import (
@@ -126,6 +126,10 @@ class Agent:
                 await self._enrol(identity)
             await self._prepare(identity)
             return await self._connect(identity)
+        except Suspended as error:
+            verdict = self._reconnects.failed(at_least=error.retry_after)
+            self._log.warning("suspended", reason=str(error), retry_in=round(verdict.delay))
+            return verdict
         except Unreachable as error:
             self._traffic.errors += 1
             verdict = self._reconnects.failed(at_least=error.retry_after)

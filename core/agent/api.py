@@ -16,6 +16,8 @@ from core.errors import PulseboardError
 from core.messages import enrol_bytes, token_bytes
 
 T = TypeVar("T")
+# Seconds between two questions whether a suspension has ended.
+SUSPENDED_WAIT = 600.0
 Sign = Callable[[bytes], bytes]
 
 
@@ -26,6 +28,10 @@ class Unreachable(PulseboardError):
         super().__init__(message)
         #: Seconds the server asked to wait.
         self.retry_after = retry_after
+
+
+class Suspended(Unreachable):
+    """The server will not have this node until somebody has looked into it; the message says why."""
 
 
 class Denied(PulseboardError):
@@ -173,6 +179,8 @@ def _refusal(response: httpx.Response) -> Denied | Unreachable:
         problem = _Problem()
     status = response.status_code
     detail = problem.detail or f"The server answered {status} to {response.url.path}"
+    if problem.code == "node_suspended":
+        return Suspended(detail, SUSPENDED_WAIT)
     # A clock that was set back catches up with the times it signed before.
     if status == 429 or status >= 500 or problem.code == "signature_used":
         wait = response.headers.get("Retry-After", "")

@@ -59,7 +59,7 @@ log = get_logger("engine.gateway")
 class Gateway:
     """Answers the clients of one worker.
 
-    `record` takes what is observed of nodes; `announce` is told when `nodes.reports` has some.
+    `record` takes what is observed of nodes at once; sums of it wait for whoever asks `nodes`.
     """
 
     def __init__(
@@ -74,7 +74,6 @@ class Gateway:
         networks: Networks,
         presence: Presence,
         record: Callable[[Record], None],
-        announce: Callable[[], None],
     ) -> None:
         ws = config.ws
         self._config = config
@@ -91,8 +90,8 @@ class Gateway:
             clock=clock,
             hub=self.hub,
             record=record,
-            announce=announce,
             send=self._send,
+            refuse=self._refuse,
         )
         self.residents = Residents(presence, worker_id, PRESENCE_TTL)
         self._open = 0
@@ -161,8 +160,8 @@ class Gateway:
             log.debug("connection closed", connection=self._connection(handle), code=code)
         self._strangers.discard(handle)
         self._forwarded.pop(handle, None)
-        self._strikes.pop(handle, None)
         self.nodes.closed(handle, code)
+        self._strikes.pop(handle, None)
         self._leave_me(handle)
         for task in self._tasks.get(handle, ()):
             task.cancel()
@@ -206,11 +205,16 @@ class Gateway:
             self.hub.broadcast(broadcast)
 
     def on_revoked(self, revoked: Revoked) -> None:
-        """Sessions ended: close the connections that came from them."""
+        """Sessions or nodes ended: close the connections that came from them."""
         user = revoked.user_id.bytes if revoked.user_id else None
         handles = self.hub.table.of_sign_ins(revoked.sessions, user)
-        if revoked.nodes and user:
-            handles += [handle for handle in self.hub.table.of_user(user) if self._is_node(handle)]
+        if user and (revoked.nodes or revoked.node_ids):
+            ended = {node_id.bytes for node_id in revoked.node_ids}
+            handles += [
+                handle
+                for handle in self.hub.table.of_user(user)
+                if (revoked.nodes and self._is_node(handle)) or self._node(handle) in ended
+            ]
         for handle in handles:
             self.hub.close(handle, CloseCode.REVOKED, "session ended")
 
@@ -374,8 +378,12 @@ class Gateway:
         return await self._networks.summary()
 
     def _is_node(self, handle: int) -> bool:
+        return self._node(handle) not in (None, NOBODY)
+
+    def _node(self, handle: int) -> bytes | None:
+        """The id of the node behind a connection; `NOBODY` for a person."""
         identity = self.hub.table.identity(handle)
-        return identity is not None and identity[1] != NOBODY
+        return identity and identity[1]
 
     # --- answers --------------------------------------------------------------------------------
 
@@ -435,6 +443,7 @@ class Gateway:
 
     def say_goodbye(self, handle: int, after_ms: int) -> None:
         """Ask a client to leave and come back after `after_ms`."""
+        self.nodes.told_to_leave(handle)
         self._send(handle, m.Reconnect(after_ms))
 
 

@@ -7,37 +7,52 @@ stream applies each number once, so nothing is lost and nothing doubled while Re
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgspec
 
 from core.backoff import Backoff
 from core.errors import StorageUnavailable
 from core.logs import get_logger
+from core.metrics import Metrics
 from services.events import INGEST_STREAM
 from storage.base import Batch, Record, StreamLog
 
 MAX_BATCH = 1000
-# Batches the stream keeps: days of them, unless whoever reads it is gone.
-STREAM_LENGTH = 1_000_000
 
 log = get_logger("engine.recorder")
 _encode = msgspec.msgpack.Encoder().encode
 
 
+class Source(Protocol):
+    """What keeps sums for whoever asks; while nobody does they only grow."""
+
+    def __len__(self) -> int:
+        """How many it follows: with none there is nothing to ask for."""
+        ...
+
+    def due(self, limit: int) -> list[Record]:
+        """About `limit` records at most of what is due by now; none if nothing is."""
+        ...
+
+
 class Recorder:
     """Gathers records and appends them; holds at most `backlog`, then drops the oldest.
 
-    `gather`, once set, is asked for further records whenever what was gathered is appended.
+    `source`, once set, is asked for what is due every `interval` seconds while it follows anybody, but not
+    while what was gathered before cannot be appended. The stream keeps about `length` batches.
     """
 
-    def __init__(self, streams: StreamLog, worker: str, interval: float, backlog: int) -> None:
-        self.gather: Callable[[], Iterable[Record]] = tuple
+    def __init__(
+        self, streams: StreamLog, worker: str, *, interval: float, backlog: int, length: int
+    ) -> None:
+        self.source: Source | None = None
         self._streams = streams
         self._worker = worker
         self._interval = interval
         self._records: deque[Record] = deque()
         self._backlog = backlog
+        self._length = length
         self._sequence = 0
         self._batch: Batch | None = None
         self._wake = asyncio.Event()
@@ -57,15 +72,12 @@ class Recorder:
         self._records.append(record)
         self._wake.set()
 
-    def wake(self) -> None:
-        """`gather` has something."""
-        self._wake.set()
-
     async def run(self) -> None:
         """Append what comes until cancelled."""
         backoff = Backoff(base=0.1, cap=5.0)
         while True:
-            await self._wake.wait()
+            if not self.source:
+                await self._wake.wait()
             try:
                 await self.flush()
             except StorageUnavailable as error:
@@ -81,21 +93,34 @@ class Recorder:
                 await asyncio.sleep(self._interval)
 
     async def flush(self) -> None:
-        """Append everything that waits now.
+        """Append everything that waits or is due now.
 
         Raises:
             StorageUnavailable: what was not appended is kept.
         """
         # First: what comes while this waits for the stream wakes the loop again.
         self._wake.clear()
-        for record in self.gather():
-            self.add(record)
-        while self._batch is not None or self._records:
+        while self._batch is not None or self._fill():
             if self._batch is None:
                 self._sequence += 1
                 size = min(len(self._records), MAX_BATCH)
                 records = [self._records.popleft() for _ in range(size)]
                 self._batch = Batch(self._worker, self._sequence, records)
-            await self._streams.append(INGEST_STREAM, _encode(self._batch), STREAM_LENGTH)
+            await self._streams.append(INGEST_STREAM, _encode(self._batch), self._length)
             self.appended += len(self._batch.records)
             self._batch = None
+
+    def _fill(self) -> bool:
+        """Ask for what is due until it makes a batch; false if there is nothing at all."""
+        if self.source is not None and len(self._records) < MAX_BATCH:
+            self._records += self.source.due(MAX_BATCH - len(self._records))
+        return bool(self._records)
+
+    def metrics(self) -> Metrics:
+        """What happened so far and how it stands."""
+        return {
+            "records_waiting": len(self),
+            "records_appended_total": self.appended,
+            "records_dropped_total": self.dropped,
+            "records_failures_total": self.failures,
+        }

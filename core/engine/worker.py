@@ -52,7 +52,13 @@ class Worker:
         self._config = config
         self.worker_id = worker_id
         settings = config.network
-        self._recorder = Recorder(streams, worker_id, settings.flush_interval, settings.flush_backlog)
+        self._recorder = Recorder(
+            streams,
+            worker_id,
+            interval=settings.flush_interval,
+            backlog=settings.flush_backlog,
+            length=settings.ingest_backlog,
+        )
         self._gateway = Gateway(
             config,
             worker_id=worker_id,
@@ -63,9 +69,8 @@ class Worker:
             networks=networks,
             presence=presence,
             record=self._recorder.add,
-            announce=self._recorder.wake,
         )
-        self._recorder.gather = self._gateway.nodes.reports
+        self._recorder.source = self._gateway.nodes
         self._hub = self._gateway.hub
         self._revocations = revocations
         self._endings = Endings(revocations, self._gateway.on_revoked)
@@ -154,7 +159,10 @@ class Worker:
     async def stop(self) -> None:
         """Drop what is left, hand over the last observations and leave the bus."""
         self._draining = True
+        for handle in self._hub.table.handles():
+            self._gateway.nodes.told_to_leave(handle)
         self._front.stop()
+        self._gateway.nodes.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -169,20 +177,14 @@ class Worker:
         gateway, recorder, bus = self._gateway, self._recorder, self._bus
         metrics: Metrics = {
             **self._front.metrics(),
-            "connections_nodes": len(gateway.nodes),
             "users_resident": len(gateway.residents),
             "bus_connected": int(bus.connected),
             "bus_received_total": bus.received,
             "bus_failures_total": bus.failures,
             "bus_unreadable_total": bus.unreadable,
             **self._revocations.metrics(),
-            "records_waiting": len(recorder),
-            "records_appended_total": recorder.appended,
-            "records_dropped_total": recorder.dropped,
-            "records_failures_total": recorder.failures,
-            "challenges_answered_total": gateway.nodes.answered,
-            "challenges_missed_total": gateway.nodes.missed,
-            "challenges_refused_total": gateway.nodes.refused,
+            **recorder.metrics(),
+            **gateway.nodes.metrics(),
             "messages_refused_total": gateway.refused_messages,
             "draining": int(self._draining),
         }

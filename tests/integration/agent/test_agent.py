@@ -210,6 +210,28 @@ class TestBadServers:
         asked = [data["time_ms"] for path, _, data in server.requests if path == TOKEN]
         assert asked == [to_ms(clock.now()), to_ms(server.clock.now())]
 
+    async def test_a_suspended_node_waits_and_asks_again(self, server, start, monkeypatch):
+        monkeypatch.setattr("core.agent.api.SUSPENDED_WAIT", 0.0)
+        server.answers[TOKEN] = [(403, {"code": "node_suspended", "detail": "This node is suspended."})] * 3
+        start()
+        await server.peer()
+        assert server.paths().count(TOKEN) == 4
+
+    async def test_a_suspended_node_waits_long_but_can_be_stopped(self, server, start):
+        asked = asyncio.Event()
+
+        async def suspended():
+            asked.set()
+            return 403, {"code": "node_suspended", "detail": "This node is suspended."}
+
+        server.answers[TOKEN] = [suspended]
+        agent = start()
+        async with asyncio.timeout(5):
+            await asked.wait()
+        agent.stop()
+        await finish(agent)
+        assert server.paths().count(TOKEN) == 1
+
     async def test_a_handshake_that_is_refused_for_now_is_tried_again(self, server, start):
         server.refuse_handshake = [503, 500, 404]
         start()

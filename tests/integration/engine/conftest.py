@@ -26,6 +26,7 @@ QUICK = {
     "ws.pong_timeout": 5.0,
     "ws.drain_timeout": 0.5,
     "network.flush_interval": 0.001,
+    "network.report_interval": 0.01,
     "network.challenge_interval": 3600.0,
     "http.port": 18080,
 }
@@ -47,7 +48,9 @@ class Engine:
         worker = Worker(
             self.config,
             tokens=self.house.tokens,
-            revocations=Revocations(self.house.stores.sessions, self.house.clock, 3600),
+            revocations=Revocations(
+                self.house.stores.sessions, self.house.stores.nodes, self.house.clock, 3600
+            ),
             earnings=self.house.earnings,
             networks=self.house.networks,
             streams=self.streams,

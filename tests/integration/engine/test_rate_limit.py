@@ -8,7 +8,7 @@ from support.websocket import client_frame
 from core.errors import CloseCode
 from ext import frames
 from services.events import INGEST_STREAM
-from storage.base import Batch, Reported
+from storage.base import Batch, Report
 
 TOO_OFTEN = (CloseCode.RATE_LIMIT, "sends too often")
 
@@ -56,12 +56,12 @@ async def test_a_nodes_beats_come_through_however_many_piled_up(engine):
     socket, node, _, _ = await engine.join_node(owner)
     for _ in range(150):
         socket.send({"type": "beat", "bytes_up": 1, "bytes_down": 2})
-    reported: list[Reported] = []
+    reported: list[Report] = []
 
     async def all_came() -> bool:
         entries = await engine.streams.read({INGEST_STREAM: "0-0"}, 1000, 0)
         records = [r for _, _, data in entries for r in msgspec.msgpack.decode(data, type=Batch).records]
-        reported[:] = [record for record in records if isinstance(record, Reported)]
+        reported[:] = [record for record in records if isinstance(record, Report)]
         return sum(record.bytes_up for record in reported) == 150
 
     await eventually(all_came)

@@ -148,6 +148,32 @@ async def test_nodes_stay_when_their_owner_signs_out_and_go_when_an_operator_say
     await engine.join(token=fresh, subprotocols=MSGPACK_SUBPROTOCOL)
 
 
+async def test_a_node_that_ends_goes_alone(engine: Engine) -> None:
+    ada = await engine.house.person()
+    page, _ = await engine.join(token=(await sign_in(engine, ada)).access_token)
+    node, _, token = await engine.node(ada)
+    attic, _ = await engine.join(token=token, subprotocols=MSGPACK_SUBPROTOCOL)
+    cellar, *_ = await engine.join_node(ada)
+    await engine.house.nodes.retire(ada.user_id, node.node_id)
+    await announce(engine)
+    assert await attic.closed() == ENDED
+    assert await answers(page)
+    assert await answers(cellar)
+    again = await Socket.open(engine.port, token=token, subprotocols=MSGPACK_SUBPROTOCOL)
+    assert await again.closed() == REFUSED
+
+
+async def test_a_worker_that_was_not_told_of_a_node_that_ended_finds_out(engine: Engine) -> None:
+    ada = await engine.house.person()
+    node, _, token = await engine.node(ada)
+    attic, _ = await engine.join(token=token, subprotocols=MSGPACK_SUBPROTOCOL)
+    await engine.house.stores.nodes.end_tokens([node.node_id], engine.house.clock.now())
+    later = await engine.start()
+    refused = await Socket.open(later.port, token=token)
+    assert await refused.closed() == REFUSED
+    assert await answers(attic), "until its worker looks"
+
+
 async def test_a_worker_that_starts_later_knows_what_ended_before(engine: Engine) -> None:
     ada = await engine.house.person()
     told, untold = await sign_in(engine, ada), await sign_in(engine, ada)

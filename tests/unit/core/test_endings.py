@@ -10,7 +10,7 @@ from core.endings import Announcer, Endings, exchange
 from core.errors import StorageUnavailable
 from services.events import SESSIONS_CHANNEL, SESSIONS_STREAM, Envelope, Events, decode_envelope
 from services.revocations import Revocations, Revoked, mark
-from storage.memory import MemoryDatabase, MemoryPresence, MemorySessions, MemoryStreams
+from storage.memory import MemoryDatabase, MemoryNodes, MemoryPresence, MemorySessions, MemoryStreams
 
 
 def revoked(session_id: UUID | None = None, at_ms: int = 1) -> Revoked:
@@ -66,7 +66,7 @@ def store() -> Store:
 
 @pytest.fixture
 def revocations(store: Store) -> Revocations:
-    return Revocations(store, SystemClock(), 600)
+    return Revocations(store, MemoryNodes(MemoryDatabase()), SystemClock(), 600)
 
 
 class TestAnnouncer:
@@ -176,7 +176,9 @@ async def test_processes_tell_each_other_and_those_that_begin_later_hear_it_too(
 ) -> None:
     events = Events(streams, MemoryPresence(), 1000)
     ended = revoked()
-    here, there, later = (Revocations(store, SystemClock(), 600) for _ in range(3))
+    here, there, later = (
+        Revocations(store, MemoryNodes(MemoryDatabase()), SystemClock(), 600) for _ in range(3)
+    )
     announcer = Announcer(events)
     async with (
         exchange(streams, Endings(here), announcer),

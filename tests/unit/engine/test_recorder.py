@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from support.waiting import eventually
 
 from core.clock import new_id
 from core.engine.recorder import MAX_BATCH, Recorder
@@ -13,6 +14,10 @@ from storage.base import Batch, Closed
 from storage.memory import MemoryStreams
 
 NODE, SESSION = new_id(), new_id()
+
+
+def _recorder(streams: MemoryStreams, backlog: int = 100, length: int = 1000) -> Recorder:
+    return Recorder(streams, "w", interval=0.001, backlog=backlog, length=length)
 
 
 def _record(number: int) -> Closed:
@@ -26,7 +31,7 @@ async def _batches(streams: MemoryStreams) -> list[Batch]:
 
 async def test_records_leave_in_order_in_numbered_batches():
     streams = MemoryStreams()
-    recorder = Recorder(streams, "w", 0.001, 10_000)
+    recorder = _recorder(streams, backlog=10_000)
     for number in range(MAX_BATCH + 5):
         recorder.add(_record(number))
     await recorder.flush()
@@ -47,7 +52,7 @@ async def test_a_batch_that_failed_is_appended_again_under_its_number():
             return await super().append(stream, payload, max_length)
 
     streams = Flaky()
-    recorder = Recorder(streams, "w", 0.001, 100)
+    recorder = _recorder(streams)
     recorder.add(_record(1))
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
@@ -61,7 +66,7 @@ async def test_a_batch_that_failed_is_appended_again_under_its_number():
 
 async def test_the_backlog_is_bounded_and_drops_the_oldest():
     streams = MemoryStreams()
-    recorder = Recorder(streams, "w", 0.001, 3)
+    recorder = _recorder(streams, backlog=3)
     for number in range(5):
         recorder.add(_record(number))
     await recorder.flush()
@@ -72,7 +77,7 @@ async def test_the_backlog_is_bounded_and_drops_the_oldest():
 
 async def test_the_loop_appends_what_comes():
     streams = MemoryStreams()
-    recorder = Recorder(streams, "w", 0.001, 100)
+    recorder = _recorder(streams)
     task = asyncio.create_task(recorder.run())
     recorder.add(_record(1))
     ((stream, _, _),) = await streams.read({INGEST_STREAM: "0-0"}, 10, 5000)
@@ -82,32 +87,103 @@ async def test_the_loop_appends_what_comes():
         await task
 
 
-async def test_what_is_gathered_while_an_append_waits_is_not_forgotten():
-    gathered: list[Closed] = []
+class Sums:
+    """A source that has `size` records due."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.asked: list[int] = []
+
+    def __len__(self) -> int:
+        return 1
+
+    def due(self, limit: int) -> list[Closed]:
+        self.asked.append(limit)
+        size = min(limit, self.left)
+        self.left -= size
+        return [_record(number) for number in range(size)]
+
+
+async def test_sums_that_are_due_go_behind_what_was_recorded_in_as_many_batches_as_they_fill():
+    streams = MemoryStreams()
+    recorder = _recorder(streams)
+    recorder.source = source = Sums(2 * MAX_BATCH)
+    recorder.add(_record(-1))
+    await recorder.flush()
+    batches = await _batches(streams)
+    assert [len(batch.records) for batch in batches] == [MAX_BATCH, MAX_BATCH, 1]
+    assert batches[0].records[0].at_ms == -1
+    assert source.asked == [MAX_BATCH - 1, MAX_BATCH, MAX_BATCH, MAX_BATCH]
+
+
+async def test_while_the_stream_is_away_sums_stay_where_they_are():
+    class Away(MemoryStreams):
+        async def append(self, stream, payload, max_length=None):
+            raise StorageUnavailable("away")
+
+    recorder = _recorder(Away())
+    recorder.source = source = Sums(10 * MAX_BATCH)
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable):
+            await recorder.flush()
+    assert len(source.asked) == 1
+    assert len(recorder) == MAX_BATCH
+    assert source.left == 9 * MAX_BATCH
+
+
+async def test_the_source_is_asked_again_and_again_while_it_follows_anybody():
+    streams = MemoryStreams()
+    recorder = _recorder(streams)
+    recorder.source = source = Sums(0)
+    task = asyncio.create_task(recorder.run())
+
+    async def asked_thrice() -> bool:
+        return len(source.asked) >= 3
+
+    await eventually(asked_thrice)
+    source.left = 1
+    ((stream, _, _),) = await streams.read({INGEST_STREAM: "0-0"}, 10, 5000)
+    assert stream == INGEST_STREAM
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_stream_keeps_as_many_batches_as_the_setting_says():
+    lengths: list[int | None] = []
+
+    class Noting(MemoryStreams):
+        async def append(self, stream, payload, max_length=None):
+            lengths.append(max_length)
+            return await super().append(stream, payload, max_length)
+
+    recorder = _recorder(Noting(), length=123)
+    recorder.add(_record(1))
+    await recorder.flush()
+    assert lengths == [123]
+
+
+async def test_what_is_recorded_while_an_append_waits_is_not_forgotten():
+    happened = False
 
     class Slow(MemoryStreams):
         async def append(self, stream, payload, max_length=None):
-            if not gathered and not seen:
-                # Something happens while Redis takes its time.
-                gathered.append(_record(2))
-                recorder.wake()
+            nonlocal happened
+            if not happened:
+                # While Redis takes its time.
+                happened = True
+                recorder.add(_record(2))
             return await super().append(stream, payload, max_length)
 
-    def gather() -> list[Closed]:
-        records = gathered[:]
-        gathered.clear()
-        seen.extend(records)
-        return records
-
-    seen: list[Closed] = []
     streams = Slow()
-    recorder = Recorder(streams, "w", 0.001, 100)
-    recorder.gather = gather
+    recorder = _recorder(streams)
     recorder.add(_record(1))
     task = asyncio.create_task(recorder.run())
-    entries = await streams.read({INGEST_STREAM: "0-0"}, 10, 5000)
-    entries += await streams.read({INGEST_STREAM: entries[-1][1]}, 10, 5000)
-    batches = [msgspec.msgpack.decode(payload, type=Batch) for _, _, payload in entries]
+
+    async def both_came() -> bool:
+        return recorder.appended == 2
+
+    await eventually(both_came)
+    batches = await _batches(streams)
     assert [record.at_ms for batch in batches for record in batch.records] == [1, 2]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -249,7 +249,8 @@ def test_stale_handles_do_nothing():
     assert not hub.set_alarm(handle, 1)
     assert hub.subscribe(handle, CHANNEL) is None
     assert hub.channels(handle) == 0
-    assert hub.rtt_us(handle) is None
+    assert hub.take_rtt_us(handle) is None
+    assert not hub.ping(handle)
     assert hub.expires_in_ms(handle) == 0
     assert _drain(others) == b""
     others.close()
@@ -287,6 +288,134 @@ def test_aborting_drops_everybody_and_tells():
     for _, theirs in joined:
         assert theirs.recv(1) == b""
         theirs.close()
+
+
+def _pings(hub: Hub, theirs: socket.socket) -> list[bytes]:
+    hub.flush()
+    return [payload for opcode, payload in _frames(_drain(theirs)) if opcode == frames.PING]
+
+
+def _pong(hub: Hub, theirs: socket.socket, payload: bytes) -> None:
+    theirs.send(client_frame(frames.PONG, payload))
+    hub.poll()
+
+
+def test_a_ping_measures_one_round_trip_once():
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    assert hub.take_rtt_us(handle) is None
+    before = hub.now_ms()
+    assert hub.ping(handle)
+    (payload,) = _pings(hub, theirs)
+    _pong(hub, theirs, payload)
+    assert 0 < hub.take_rtt_us(handle) <= (hub.now_ms() - before + 1) * 1000
+    assert hub.take_rtt_us(handle) is None
+    # The same pong again measures nothing.
+    _pong(hub, theirs, payload)
+    assert hub.take_rtt_us(handle) is None
+    assert hub.counters()["pings"] == 1
+    theirs.close()
+
+
+def test_only_the_pong_of_the_newest_ping_measures():
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    others_handle, others = _join(hub)
+    assert hub.ping(handle)
+    (former,) = _pings(hub, theirs)
+    assert hub.ping(handle)
+    assert hub.ping(others_handle)
+    (newest,) = _pings(hub, theirs)
+    (foreign,) = _pings(hub, others)
+    made_up = bytes([newest[0] ^ 1]) + newest[1:]
+    for payload in (b"", bytes(8), former, foreign, made_up, newest[:7], newest + b"x"):
+        _pong(hub, theirs, payload)
+        assert hub.take_rtt_us(handle) is None
+    _pong(hub, theirs, newest)
+    assert hub.take_rtt_us(handle) is not None
+    theirs.close()
+    others.close()
+
+
+def test_of_those_pinged_at_the_same_moment_each_can_answer_only_for_itself():
+    hub, _ = _hub(ping_interval=1)
+    first, one = _join(hub)
+    second, other = _join(hub)
+    idle: list[bytes] = []
+    while not idle:
+        hub.tick()
+        idle = _pings(hub, one)
+    (others,) = _pings(hub, other)
+    _pong(hub, one, others)
+    _pong(hub, other, idle[0])
+    assert (hub.take_rtt_us(first), hub.take_rtt_us(second)) == (None, None)
+    _pong(hub, one, idle[0])
+    _pong(hub, other, others)
+    assert hub.take_rtt_us(first) is not None
+    assert hub.take_rtt_us(second) is not None
+    one.close()
+    other.close()
+
+
+def test_what_a_ping_carries_cannot_be_told_from_the_one_before():
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    payloads = []
+    for _ in range(64):
+        hub.ping(handle)
+        payloads += _pings(hub, theirs)
+    values = [int.from_bytes(payload, "little") for payload in payloads]
+    assert len(set(values)) == 64
+    # Half of the bits change from one to the next; of a clock's time it would be a few.
+    changes = [(first ^ second).bit_count() for first, second in pairwise(values)]
+    assert 24 < sum(changes) / len(changes) < 40
+    theirs.close()
+
+
+def test_a_pong_for_which_there_was_no_ping_measures_nothing():
+    hub, _ = _hub()
+    handle, theirs = _join(hub)
+    _pong(hub, theirs, bytes(8))
+    assert hub.take_rtt_us(handle) is None
+    theirs.close()
+
+
+def test_a_measuring_ping_sets_no_deadline_and_one_that_does_is_left_alone():
+    hub, handler = _hub(ping_interval=1, pong_timeout=300)
+    handle, theirs = _join(hub)
+    hub.ping(handle)
+    (payload,) = _pings(hub, theirs)
+    _pong(hub, theirs, payload)
+    hub.take_rtt_us(handle)
+    idle: list[bytes] = []
+    while not idle:
+        hub.tick()
+        idle = _pings(hub, theirs)
+    # The silent peer is being waited for: that ping serves, and its deadline stays.
+    assert hub.ping(handle)
+    assert _pings(hub, theirs) == []
+    pinged = hub.now_ms()
+    while len(hub) and not hub.counters()["lost_pongs"]:
+        hub.ping(handle)
+        hub.tick()
+    assert 0 <= hub.now_ms() - pinged <= 600
+    assert [opcode for opcode, _ in _frames(_drain(theirs))] == [frames.CLOSE]
+    assert handler.closed == []
+    assert not hub.ping(handle)
+    theirs.close()
+
+
+def test_an_idle_connections_own_ping_measures_too():
+    hub, _ = _hub(ping_interval=1)
+    handle, theirs = _join(hub)
+    idle: list[bytes] = []
+    while not idle:
+        hub.tick()
+        idle = _pings(hub, theirs)
+    hub.ping(handle)
+    _pong(hub, theirs, idle[0])
+    assert hub.take_rtt_us(handle) is not None
+    theirs.close()
 
 
 @pytest.mark.parametrize("size", [0, 15, 17])
@@ -459,6 +588,31 @@ def test_a_close_frame_is_answered_however_much_came_before_it():
     hub.poll()
     assert _frames(_drain(theirs)) == [(frames.CLOSE, b"\x03\xe8")]
     assert [code for _, code in handler.closed] == [1000]
+    theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "reported"),
+    [(1000, 1000), (1001, 1001), (3999, 3999), (4000, 1000), (4001, 1000), (4503, 1000), (4999, 1000)],
+)
+def test_our_codes_are_not_believed_when_the_peer_says_them(said, reported):
+    hub, handler = _hub()
+    _, theirs = _join(hub)
+    theirs.send(client_frame(frames.CLOSE, said.to_bytes(2, "big")))
+    hub.poll()
+    assert _frames(_drain(theirs)) == [(frames.CLOSE, said.to_bytes(2, "big"))]
+    theirs.close()
+    hub.poll()
+    assert [code for _, code in handler.closed] == [reported]
+
+
+def test_the_code_we_closed_with_counts_whatever_the_peer_answers():
+    hub, handler = _hub()
+    handle, theirs = _join(hub)
+    hub.close(handle, 4001, "")
+    theirs.send(client_frame(frames.CLOSE, (4503).to_bytes(2, "big")))
+    hub.poll()
+    assert [code for _, code in handler.closed] == [4001]
     theirs.close()
 
 

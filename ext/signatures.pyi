@@ -1,0 +1,3 @@
+from collections.abc import Iterable
+
+def verify(claims: Iterable[tuple[bytes, bytes]]) -> list[bool]: ...
