@@ -7,9 +7,10 @@ down in the opposite order.
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -23,6 +24,7 @@ from core.logs import get_logger
 from core.metrics import Source
 from core.runtime import Reload, Runtime
 from core.version import version
+from services.abuse import Abuse
 from services.accounts import Accounts, AccountSettings, AccountStores, make_accounts
 from services.accounts.admission import Admission
 from services.accounts.new_passwords import NewPasswords
@@ -32,28 +34,36 @@ from services.earnings import Earnings
 from services.events import Events
 from services.mail import Renderer
 from services.networks import Networks
+from services.nodes import Nodes
 from services.passwords import Passwords
 from services.revocations import Revocations, Revoked
+from services.score import Scores
 from services.sealing import Sealer
 from services.sessions import Sessions
 from services.staff import Staff
+from services.statistics import Statistics
 from services.tokens import Tokens
 from storage import postgres
 from storage import redis as redis_storage
 from storage.base import (
+    AbuseStore,
     AuditLog,
     ConfirmationStore,
+    DayStore,
     IdempotencyStore,
     NodeStore,
     Outbox,
     Presence,
+    ScoreStore,
     SecondFactorStore,
     SessionStore,
+    StatisticsStore,
     StreamLog,
     Throttle,
     UptimeStore,
     UserStore,
 )
+from storage.uptime import Rules
 
 JOBS_LOCK = "jobs"
 
@@ -77,6 +87,10 @@ class Stores(Struct, frozen=True):
     audit: AuditLog
     idempotency: IdempotencyStore
     throttle: Throttle
+    scores: ScoreStore
+    abuse: AbuseStore
+    statistics: StatisticsStore
+    days: DayStore
 
 
 class Services(Struct, frozen=True):
@@ -88,6 +102,7 @@ class Services(Struct, frozen=True):
     earnings: Earnings
     networks: Networks
     events: Events
+    statistics: Statistics
 
 
 @asynccontextmanager
@@ -110,7 +125,7 @@ async def open_stores(config: Config) -> AsyncIterator[Stores]:
                 postgres.PostgresUsers(pool),
                 postgres.PostgresSessions(pool),
                 postgres.PostgresNodes(pool),
-                postgres.PostgresUptime(pool),
+                postgres.PostgresUptime(pool, uptime_rules(config)),
                 redis_storage.RedisStreams(redis, config.redis.prefix),
                 redis_storage.RedisPresence(redis, config.redis.prefix),
                 postgres.PostgresConfirmations(pool),
@@ -119,9 +134,23 @@ async def open_stores(config: Config) -> AsyncIterator[Stores]:
                 postgres.PostgresAuditLog(pool),
                 postgres.PostgresIdempotency(pool),
                 redis_storage.RedisThrottle(redis, config.redis.prefix),
+                postgres.PostgresScores(pool),
+                postgres.PostgresAbuse(pool),
+                postgres.PostgresStatistics(pool),
+                postgres.PostgresDays(pool),
             )
         finally:
             await redis.aclose()
+
+
+def uptime_rules(config: Config) -> Rules:
+    """What the configuration says of how uptime is counted."""
+    network = config.network
+    # An answer may be as old as the pause between two challenges is long, and not be reported yet; a dead
+    # worker is given up after two leases of silence, or three where whoever looks has only begun to.
+    tail = 1.5 * network.challenge_interval + network.challenge_timeout
+    tail += network.report_interval + network.flush_interval + 3 * config.admin.lease
+    return Rules(resume_window=network.resume_window, tail=tail)
 
 
 @asynccontextmanager
@@ -157,19 +186,25 @@ def make_services(config: Config, stores: Stores) -> Services:
     tokens = make_tokens(config)
     return Services(
         tokens,
-        Revocations(stores.sessions, clock, max(config.auth.access_ttl, config.auth.enrol_ttl)),
+        Revocations(stores.sessions, stores.nodes, clock, max(config.auth.access_ttl, config.auth.enrol_ttl)),
         Audit(stores.audit, clock),
         Earnings(stores.uptime, config.earnings.micropoints_per_hour),
-        Networks(stores.nodes, stores.uptime, tokens, clock),
+        Networks(stores.nodes, stores.uptime, stores.abuse, tokens, clock),
         Events(stores.streams, stores.presence, config.redis.stream_length),
+        Statistics(
+            stores.statistics,
+            clock,
+            hour_days=config.network.hour_days,
+            day_days=config.network.day_days,
+        ),
     )
 
 
 @asynccontextmanager
 async def open_sessions(
     config: Config, stores: Stores, services: Services
-) -> AsyncIterator[tuple[Sessions, Source]]:
-    """The sign-in sessions, and what is counted of their ends.
+) -> AsyncIterator[tuple[Sessions, Callable[[Revoked], None], Source]]:
+    """The sign-in sessions, whom to tell of ends, and what is counted of them.
 
     Within the block the other processes are told of what ends here, and heard of what ends there.
     """
@@ -189,7 +224,7 @@ async def open_sessions(
             refresh_ttl=config.auth.refresh_ttl,
             ended=ended,
         )
-        yield sessions, lambda: {**services.revocations.metrics(), **announcer.metrics()}
+        yield sessions, ended, lambda: {**services.revocations.metrics(), **announcer.metrics()}
 
 
 @asynccontextmanager
@@ -228,6 +263,25 @@ def assemble_accounts(
         sealer=make_sealer(config),
         audit=services.audit,
         clock=SystemClock(),
+    )
+
+
+def make_abuse(
+    stores: Stores,
+    services: Services,
+    *,
+    ended: Callable[[Revoked], Awaitable[object]],
+    changed: Callable[[UUID], Awaitable[object]],
+) -> Abuse:
+    """The rules of abuse; `ended` is told whose tokens are void, `changed` whose nodes changed."""
+    return Abuse(
+        store=stores.abuse,
+        nodes=stores.nodes,
+        uptime=stores.uptime,
+        audit=services.audit,
+        clock=SystemClock(),
+        ended=ended,
+        changed=changed,
     )
 
 
@@ -353,18 +407,30 @@ async def run_api(config: Config, reload: Reload | None = None) -> None:
     async with runtime.signals(), open_stores(config) as stores:
         services = make_services(config, stores)
         async with (
-            open_sessions(config, stores, services) as (sessions, endings_metrics),
+            open_sessions(config, stores, services) as (sessions, ended, endings_metrics),
             open_passwords(config) as passwords,
         ):
+
+            async def tell_others(revoked: Revoked) -> None:
+                ended(revoked)
+
+            async def tell_owner(user_id: UUID) -> None:
+                overview = await services.earnings.overview(user_id)
+                await services.events.publish_to_users("me", {user_id: (overview.revision, overview)})
+
             injected = Injected(
                 accounts=assemble_accounts(config, stores, services, sessions, passwords),
                 sessions=sessions,
                 networks=services.networks,
+                statistics=services.statistics,
+                owned=Nodes(nodes=stores.nodes, audit=services.audit, clock=SystemClock(), ended=ended),
                 earnings=services.earnings,
                 tokens=services.tokens,
                 revocations=services.revocations,
                 audit=services.audit,
                 staff=Staff(stores.users, sessions, services.audit),
+                abuse=make_abuse(stores, services, ended=tell_others, changed=tell_owner),
+                scores=Scores(stores.scores, stores.nodes),
             )
             app = create_app(
                 config=config,
@@ -405,14 +471,49 @@ async def run_api(config: Config, reload: Reload | None = None) -> None:
 
 async def run_jobs(config: Config, reload: Reload | None = None) -> None:
     """Run the singleton duties, or wait for one's turn, until told to stop."""
-    from core.jobs import Chore, Jobs, Mailing, Pruning, make_post  # noqa: PLC0415 - only this process has them
+    from core.jobs import (  # noqa: PLC0415 - only this process has them
+        AbuseWatch,
+        Chore,
+        DailyUpkeep,
+        Jobs,
+        Mailing,
+        Overviews,
+        PlacesUpkeep,
+        Pruning,
+        Scoring,
+        make_post,
+    )
+    from services.places import Places  # noqa: PLC0415 - only this process reads the files
 
     runtime = Runtime("jobs", config, reload)
     async with runtime.signals(), open_stores(config) as stores:
         services = make_services(config, stores)
         renderer = Renderer(make_sealer(config), page_url(config), config.mail.sender)
         post = make_post(config.mail, config.mail_dir, renderer.sender)
+        network = config.network
+        overviews = Overviews(services.earnings, services.events, stores.presence, network.report_interval)
+
+        async def tell_owner(user_id: UUID) -> None:
+            overviews.changed([user_id])
+
+        places = await asyncio.to_thread(Places, network.places_file, network.asn_file)
         chores: list[Chore] = [
+            PlacesUpkeep(places),
+            Scoring(Scores(stores.scores, stores.nodes), SystemClock(), network.score_interval),
+            AbuseWatch(
+                store=stores.abuse,
+                abuse=make_abuse(stores, services, ended=services.events.publish_revoked, changed=tell_owner),
+                clock=SystemClock(),
+                interval=network.rules_interval,
+                keep_days=config.auth.audit_days,
+            ),
+            DailyUpkeep(
+                stores.days,
+                SystemClock(),
+                hour_days=network.hour_days,
+                day_days=network.day_days,
+                session_days=network.session_days,
+            ),
             Mailing(stores.outbox, renderer, post, SystemClock()),
             Pruning(
                 confirmations=stores.confirmations,
@@ -430,14 +531,14 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
             streams=stores.streams,
             presence=stores.presence,
             uptime=stores.uptime,
-            nodes=stores.nodes,
-            earnings=services.earnings,
+            overviews=overviews,
             networks=services.networks,
             events=services.events,
+            locate=places.locate,
             clock=SystemClock(),
             process_id=runtime.process_id,
             lease=config.admin.lease,
-            summary_interval=config.network.summary_interval,
+            summary_interval=network.summary_interval,
             chores=chores,
         )
         runtime.measure(jobs.metrics)

@@ -271,6 +271,22 @@ class Network(Struct, forbid_unknown_fields=True, kw_only=True):
     flush_interval: Annotated[
         float, Meta(description="Seconds a worker gathers observations before it hands them on.", gt=0, le=60)
     ] = 0.2
+    report_interval: Annotated[
+        float,
+        Meta(
+            description="Seconds between two reports of a connected node's sums; 60 for a million nodes.",
+            gt=0,
+            le=300,
+        ),
+    ] = 2.0
+    max_rate: Annotated[
+        int,
+        Meta(
+            description="Bits per second that a node can move in one direction; beats that tell of more are refused.",
+            ge=1000,
+            le=10**15,
+        ),
+    ] = 10_000_000_000
     flush_backlog: Annotated[
         int,
         Meta(
@@ -279,9 +295,48 @@ class Network(Struct, forbid_unknown_fields=True, kw_only=True):
             le=10_000_000,
         ),
     ] = 200_000
+    ingest_backlog: Annotated[
+        int,
+        Meta(
+            description="Batches of observations, up to 1000 each, that Redis keeps while the database is away; the oldest are dropped beyond.",
+            ge=100,
+            le=10_000_000,
+        ),
+    ] = 50_000
+    resume_window: Annotated[
+        float,
+        Meta(
+            description="Seconds within which a node that comes back continues its session, and loses nothing if the end was our doing.",
+            ge=0,
+            le=3600,
+        ),
+    ] = 60.0
     summary_interval: Annotated[
         float, Meta(description="Seconds between two values of channel `network`.", gt=0, le=60)
     ] = 1.0
+    score_interval: Annotated[
+        float, Meta(description="Seconds between two computations of all scores.", gt=0, le=86400)
+    ] = 300.0
+    rules_interval: Annotated[
+        float, Meta(description="Seconds between two looks for abuse.", gt=0, le=86400)
+    ] = 60.0
+    places_file: Annotated[
+        str,
+        Meta(
+            description="MaxMind DB file that tells the country, and the city, of an address. Empty: unknown."
+        ),
+    ] = ""
+    asn_file: Annotated[
+        str,
+        Meta(description="MaxMind DB file that tells the autonomous system of an address. Empty: unknown."),
+    ] = ""
+    hour_days: Annotated[
+        int, Meta(description="Days that a node's hours and minutes are kept.", ge=2, le=3660)
+    ] = 35
+    day_days: Annotated[int, Meta(description="Days that a node's days are kept.", ge=35, le=36600)] = 1100
+    session_days: Annotated[
+        int, Meta(description="Days that a node's ended sessions are kept.", ge=1, le=3660)
+    ] = 90
 
 
 class Earnings(Struct, forbid_unknown_fields=True, kw_only=True):

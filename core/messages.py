@@ -186,7 +186,12 @@ AnyServerMessage = (
 
 
 class NodeView(Struct):
-    """A node as its owner sees it. `since` is the time of the last change of `state`."""
+    """A node as its owner sees it. `since` is the time of the last change of `state`.
+
+    `state` is online, degraded, offline or suspended; `flapping` says that it comes and goes too often.
+    `rtt_ms` and `jitter_ms` are of the newest round trip; `country` is an ISO 3166-1 code. None: it was
+    not measured, or is not known.
+    """
 
     node_id: UUID
     name: str
@@ -194,6 +199,10 @@ class NodeView(Struct):
     since: datetime | None
     confirmed_seconds: int
     accruing: str
+    flapping: bool = False
+    country: str | None = None
+    rtt_ms: float | None = None
+    jitter_ms: float | None = None
 
 
 class Overview(Struct):
@@ -214,14 +223,25 @@ class Overview(Struct):
 NODES_SHOWN = 200
 
 
+class CountryCount(Struct):
+    """Nodes online in a country now. `country` is an ISO 3166-1 code, None: it is not known where."""
+
+    country: str | None
+    nodes_online: int
+
+
 class NetworkSummary(Struct):
-    """The whole network: data of channel ``network`` and of ``GET /network/summary``."""
+    """The whole network: data of channel ``network`` and of ``GET /network/summary``.
+
+    `countries` are those with a node online, by code, the unknown last.
+    """
 
     revision: int
     nodes_online: int
     nodes_total: int
     users_total: int
     confirmed_seconds: int
+    countries: list[CountryCount]
 
 
 CHALLENGE_CONTEXT = b"pulseboard challenge v1\0"

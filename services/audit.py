@@ -47,13 +47,20 @@ class Kind(StrEnum):
     WALLET_LINKED = "wallet.linked", "a wallet was linked"
     WALLET_UNLINKED = "wallet.unlinked", "a wallet was unlinked"
     PROFILE_CHANGED = "profile.changed", "name, language or time zone were changed"
+    NODE_RETIRED = "node.retired", "a node was ended for good by its owner"
     EXPORT = "export", "somebody took a copy of their data"
     ACCOUNT_DELETED = "account.deleted", "an account was erased"
     ROLE_CHANGED = "role.changed", "somebody's role was changed"
     ADMIN_SEARCHED = "admin.searched", "the staff looked for people"
     ADMIN_VIEWED = "admin.viewed", "the staff looked at an account"
+    ADMIN_NODE_VIEWED = "admin.node_viewed", "the staff looked at a node"
     ADMIN_SESSIONS_ENDED = "admin.sessions_ended", "an operator ended somebody's sessions"
     ADMIN_AUDIT_READ = "admin.audit_read", "an operator read the audit log"
+    ABUSE_RULE_CHANGED = "abuse.rule_changed", "an operator changed a rule of abuse"
+    ABUSE_FLAGS_VIEWED = "abuse.flags_viewed", "the staff looked at flags"
+    ABUSE_FLAG_DISMISSED = "abuse.flag_dismissed", "the staff dismissed a flag"
+    NODE_SUSPENDED = "node.suspended", "the staff suspended a node"
+    NODE_UNSUSPENDED = "node.unsuspended", "the staff let a suspended node in again"
 
 
 class AuditContext(Struct, frozen=True):

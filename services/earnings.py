@@ -6,14 +6,16 @@ from uuid import UUID
 from core.messages import NODES_SHOWN, NodeView, Overview
 from storage.base import NodeTotals, UptimeStore, UserTotals
 
-MS_PER_HOUR = 3_600_000
+SECONDS_PER_HOUR = 3600
+# A degraded node is connected too.
+CONNECTED = frozenset({"online", "degraded"})
 
 
 class Earnings:
     """Turns confirmed uptime into what is accruing.
 
     Every screen and message takes the figure from here: a node accrues
-    ``floor(confirmed_ms * micropoints_per_hour / 3 600 000)`` micro-points, a person the sum of
+    ``floor(confirmed_seconds * micropoints_per_hour / 3600)`` micro-points, a person the sum of
     that over all their nodes, listed or not.
     """
 
@@ -32,24 +34,35 @@ class Earnings:
 
     def _overview(self, totals: UserTotals) -> Overview:
         # The totals add up the nodes' rounded figures, so that the rows on a screen sum to them.
+        # A retired node is shown no more; what it was confirmed for stays.
+        shown = [node for node in totals.nodes if not node.retired]
         return Overview(
             revision=totals.revision,
-            nodes_total=len(totals.nodes),
-            nodes_online=sum(node.online for node in totals.nodes),
-            confirmed_seconds=sum(node.confirmed_ms // 1000 for node in totals.nodes),
+            nodes_total=len(shown),
+            nodes_online=sum(node.status in CONNECTED for node in shown),
+            confirmed_seconds=sum(node.confirmed_seconds for node in totals.nodes),
             accruing=str(sum(self._amount(node) for node in totals.nodes)),
-            nodes=[self._view(node) for node in totals.nodes[:NODES_SHOWN]],
+            nodes=[self._view(node) for node in shown[:NODES_SHOWN]],
         )
 
     def _amount(self, node: NodeTotals) -> int:
-        return node.confirmed_ms * self._rate // MS_PER_HOUR
+        return node.confirmed_seconds * self._rate // SECONDS_PER_HOUR
 
     def _view(self, node: NodeTotals) -> NodeView:
         return NodeView(
             node_id=node.node_id,
             name=node.name,
-            state="online" if node.online else "offline",
+            state=node.status,
             since=node.since,
-            confirmed_seconds=node.confirmed_ms // 1000,
+            confirmed_seconds=node.confirmed_seconds,
             accruing=str(self._amount(node)),
+            flapping=node.flapping,
+            country=node.country,
+            rtt_ms=to_milliseconds(node.rtt_us),
+            jitter_ms=to_milliseconds(node.jitter_us),
         )
+
+
+def to_milliseconds(us: int | None) -> float | None:
+    """Milliseconds, rounded to a tenth; what was not measured stays so."""
+    return None if us is None else round(us / 1000, 1)

@@ -1,6 +1,6 @@
 """Events on their way to sockets: written once to a stream, read by the workers that need them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -65,14 +65,22 @@ class Events:
 
     async def publish_to_users(self, channel: str, news: Mapping[UUID, tuple[int, Any]]) -> None:
         """Send each user their (offset, data), only to the workers that hold the user."""
-        holders = await self._presence.holders(list(news))
-        entries = [
-            (worker_stream(worker), encode_envelope(Envelope(channel, offset, user, data)))
-            for user, (offset, data) in news.items()
-            for worker in holders.get(user, ())
-        ]
-        if entries:
-            await self._log.append_many(entries, self._length)
+        await self._send(channel, news, await self._presence.holders(list(news)))
+
+    async def publish_to_present(
+        self,
+        channel: str,
+        users: Sequence[UUID],
+        make: Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, tuple[int, Any]]]],
+    ) -> int:
+        """Send what `make` returns, as for `publish_to_users`, of those `users` whom some worker holds.
+
+        It is not asked for the others. Returns how many there were.
+        """
+        holders = await self._presence.holders(users)
+        if holders:
+            await self._send(channel, await make(list(holders)), holders)
+        return len(holders)
 
     async def publish_revoked(self, revoked: Revoked) -> None:
         """Tell every worker and API process that sessions ended.
@@ -82,3 +90,14 @@ class Events:
         data = msgspec.to_builtins(revoked)
         payload = encode_envelope(Envelope(SESSIONS_CHANNEL, revoked.at_ms, revoked.user_id, data))
         await self._log.append(SESSIONS_STREAM, payload, self._length)
+
+    async def _send(
+        self, channel: str, news: Mapping[UUID, tuple[int, Any]], holders: Mapping[UUID, Sequence[str]]
+    ) -> None:
+        entries = [
+            (worker_stream(worker), encode_envelope(Envelope(channel, offset, user, data)))
+            for user, (offset, data) in news.items()
+            for worker in holders.get(user, ())
+        ]
+        if entries:
+            await self._log.append_many(entries, self._length)

@@ -7,11 +7,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from core.clock import Clock, new_id, to_ms
-from core.errors import Conflict, InvalidInput, NotFound, Unauthenticated
-from core.messages import NetworkSummary, enrol_bytes, token_bytes
+from core.errors import Conflict, Forbidden, InvalidInput, Unauthenticated
+from core.messages import CountryCount, NetworkSummary, enrol_bytes, token_bytes
 from services.names import clean_name
+from services.reasons import reason
 from services.tokens import Tokens
-from storage.base import Node, NodeStore, UptimeStore
+from storage.base import AbuseStore, Node, NodeStore, UptimeStore
 
 KEY_BYTES = 32
 MAX_SKEW_MS = 120_000
@@ -23,8 +24,11 @@ _NOBODY = b"\x58" + b"\x66" * 31
 class Networks:
     """The nodes of all people."""
 
-    def __init__(self, nodes: NodeStore, uptime: UptimeStore, tokens: Tokens, clock: Clock) -> None:
+    def __init__(
+        self, nodes: NodeStore, uptime: UptimeStore, abuse: AbuseStore, tokens: Tokens, clock: Clock
+    ) -> None:
         self._nodes = nodes
+        self._abuse = abuse
         self._uptime = uptime
         self._tokens = tokens
         self._clock = clock
@@ -65,6 +69,7 @@ class Networks:
             Unauthenticated: "clock_skew" with our time in milliseconds as `server_time` when the
                 node's clock is off; "node_rejected" when there is no such node or the signature is
                 not its own; "signature_used" when the node had a token for this or a later time.
+            Forbidden: "node_suspended", saying why.
         """
         now = to_ms(self._clock.now())
         if abs(now - time_ms) > MAX_SKEW_MS:
@@ -75,24 +80,13 @@ class Networks:
         known = _signed(node.public_key if node else _NOBODY, signature, token_bytes(node_id, time_ms))
         if node is None or not known:
             raise Unauthenticated("node_rejected", "There is no such node, or the signature is not its own.")
+        suspension = await self._abuse.suspension(node_id)
+        if suspension is not None:
+            why = reason(suspension.rule, suspension.evidence)
+            raise Forbidden("node_suspended", f"This node is suspended. {why}")
         if not await self._nodes.advance_token_time(node_id, time_ms):
             raise Unauthenticated("signature_used", "This signature has served; sign the current time.")
         return self._tokens.for_node(node.node_id, node.user_id, node.public_key)
-
-    async def list_nodes(self, user_id: UUID, after: UUID | None, limit: int) -> list[Node]:
-        """At most `limit` nodes of a person by id, those behind `after`."""
-        return await self._nodes.of_user(user_id, after, limit)
-
-    async def get(self, user_id: UUID, node_id: UUID) -> Node:
-        """A node of a person.
-
-        Raises:
-            NotFound: "node_not_found", also for somebody else's.
-        """
-        node = await self._nodes.by_id(node_id)
-        if node is None or node.user_id != user_id:
-            raise NotFound("node_not_found", "You have no node with this id.")
-        return node
 
     async def summary(self) -> NetworkSummary:
         """The whole network."""
@@ -103,6 +97,7 @@ class Networks:
             nodes_total=totals.nodes_total,
             users_total=totals.users_total,
             confirmed_seconds=totals.confirmed_seconds,
+            countries=[CountryCount(each.country, each.nodes_online) for each in totals.countries],
         )
 
 

@@ -1,155 +1,255 @@
 """From the workers' observations to the store, exactly once, and on to the people they concern."""
 
-from collections.abc import Sequence
-from uuid import UUID
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from core.clock import Clock, to_ms
+from core.clock import Clock
 from core.errors import StorageUnavailable
 from core.jobs.overviews import Overviews
 from core.logs import get_logger
 from core.metrics import Metrics
 from services.events import INGEST_STREAM
-from storage.base import Batch, NodeStore, StreamLog, UptimeStore
+from storage.base import Applied, Batch, Opened, Place, Record, Report, StreamLog, UptimeStore
+from storage.base.uptime import Described
 
-# Entries of one transaction.
-CHUNK = 200
+GROUP = "jobs"
+# What could not be read or stored, kept for whoever wants to know why.
+REFUSED_STREAM = "ingest:refused"
+REFUSED_KEPT = 1000
+
+# One transaction takes about as much as this at most: nothing is added beyond.
+MOST_RECORDS = 50_000
+MOST_ENTRIES = 200
+# Entries of one read: nothing else is done while its answer is parsed.
+READ = 20
 BLOCK_MS = 1000
+# A worker's clock may be ahead of ours by this much.
+AHEAD_MS = 300_000
 
+Locate = Callable[[str], Place]
 decode_batch = msgspec.msgpack.Decoder(Batch).decode
-Entry = tuple[str, bytes]
+
+
+class _Load:
+    """What one transaction takes: entries in order of id, their batches, and where their addresses are."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.batches: list[tuple[str, bytes, Batch]] = []
+        self.places: dict[str, Place] = {}
+        self.records = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be added."""
+        return self.records >= MOST_RECORDS or len(self.ids) >= MOST_ENTRIES
+
+    def add(self, other: "_Load") -> None:
+        """Take what comes behind."""
+        self.ids += other.ids
+        self.batches += other.batches
+        self.places |= other.places
+        self.records += other.records
 
 
 class Ingest:
-    """Follows the ingest stream from the store's cursor on.
+    """Reads the ingest stream as one of a group and applies what it finds.
 
-    The cursor moves only in the transaction that applies the entries before it, so each is applied
-    exactly once. The stream is trimmed only behind what was also published: what was applied but
-    perhaps not told is found there again by `resume`. An entry that cannot be read or applied is
-    logged, counted and passed over.
+    An entry is acknowledged after the transaction that applied it, so whatever dies in between, it comes
+    again; the store applies each batch once. While a transaction runs the next entries are read and
+    decoded: one entry at a time if there is time, many at once if not. An entry that cannot be read or
+    applied is passed over: logged, counted and kept in `REFUSED_STREAM`.
     """
 
     def __init__(
-        self, streams: StreamLog, uptime: UptimeStore, nodes: NodeStore, overviews: Overviews, clock: Clock
+        self, streams: StreamLog, uptime: UptimeStore, overviews: Overviews, locate: Locate, clock: Clock
     ) -> None:
+        """`locate` tells where an address is."""
         self._streams = streams
         self._uptime = uptime
-        self._nodes = nodes
         self._overviews = overviews
+        self._locate = locate
         self._clock = clock
-        self._position = "0-0"
-        self._entries = 0
-        self._records = 0
-        self._poison = 0
+        self._next = _Load()
+        self._busy = False
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ahead: set[str] = set()
+        self._counts = dict.fromkeys(
+            (
+                "entries",
+                "records",
+                "duplicates",
+                "missing",
+                "found",
+                "unknown",
+                "future",
+                "poison",
+                "trimmed",
+                "transactions",
+            ),
+            0,
+        )
         self._lag_ms = 0
+        self._waiting = 0
+        self._oldest_ms = 0
 
-    async def resume(self) -> None:
-        """Begin, or begin again after any failure, where the store stands.
-
-        Raises:
-            StorageUnavailable: a server is away; call it again later.
-        """
-        self._position = await self._uptime.cursor()
-        if _key(await self._streams.last_id(INGEST_STREAM)) < _key(self._position):
-            # Another, emptied Redis whose clock is behind: its entries are new in spite of their ids.
-            self._position = "0-0"
-        await self._republish()
-
-    async def step(self) -> None:
-        """Wait for entries, a second at most, and take in what there is.
+    async def run(self, recovered: Callable[[], None]) -> None:
+        """Take in what comes until cancelled; `recovered` is called whenever all is well.
 
         Raises:
-            StorageUnavailable: a server is away; nothing is lost, `resume` goes on.
+            StorageUnavailable: a server is away; nothing is lost, call it again.
         """
-        found = await self._streams.read({INGEST_STREAM: self._position}, CHUNK, BLOCK_MS)
-        if not found:
-            return
-        await self._take_in([(entry_id, payload) for _, entry_id, payload in found])
+        self._next, self._busy = _Load(), False
+        # What was applied when the answer was lost, or by a process that died, was perhaps never told.
+        self._overviews.everybody()
+        reading = asyncio.create_task(self._read(recovered))
+        reading.add_done_callback(lambda _: self._filled.set())
+        try:
+            while True:
+                load = await self._loaded(reading)
+                await self._apply(load.batches, load.places)
+                await self._streams.acknowledge(INGEST_STREAM, GROUP, load.ids)
+                self._counts["entries"] += len(load.ids)
+                self._lag_ms = max(self._clock.now_ms() - int(load.ids[-1].partition("-")[0]), 0)
+                self._busy = False
+                recovered()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def measure(self) -> None:
+        """Look how much waits.
+
+        Raises:
+            StorageUnavailable: the streams are away.
+        """
+        backlog = await self._streams.backlog(INGEST_STREAM)
+        self._waiting = backlog.entries
+        oldest = backlog.oldest_ms
+        self._oldest_ms = 0 if oldest is None else max(self._clock.now_ms() - oldest, 0)
 
     def metrics(self) -> Metrics:
-        """Counts of what came, and the age of the newest entry when it was applied."""
+        """Counts of what came and what became of it.
+
+        `ingest_missing_total` are batches that never came, `ingest_found_total` those of them that came
+        late. `ingest_lag_ms` is the age of the newest entry when it was applied, `ingest_oldest_ms` that of
+        the oldest of the `ingest_waiting` entries.
+        """
         return {
-            "ingest_entries_total": self._entries,
-            "ingest_records_total": self._records,
-            "ingest_poison_total": self._poison,
+            **{f"ingest_{name}_total": count for name, count in self._counts.items()},
             "ingest_lag_ms": self._lag_ms,
+            "ingest_waiting": self._waiting,
+            "ingest_oldest_ms": self._oldest_ms,
         }
 
-    async def _take_in(self, entries: Sequence[Entry]) -> None:
-        position = entries[-1][0]
-        touched = await self._apply(entries)
-        self._position = position
-        self._entries += len(entries)
-        self._lag_ms = max(to_ms(self._clock.now()) - _key(position)[0], 0)
-        await self._overviews.publish(touched)
-        await self._streams.trim(INGEST_STREAM, position)
+    async def _read(self, recovered: Callable[[], None]) -> None:
+        position: str | None = "0-0"
+        while position is not None:
+            claimed = await self._streams.claim(INGEST_STREAM, GROUP, position, READ)
+            if claimed.lost:
+                self._counts["trimmed"] += len(claimed.lost)
+                _log.error("ingest entries lost: the stream was trimmed", entries=len(claimed.lost))
+            await self._hand_on(claimed.entries)
+            position = claimed.position
+        while True:
+            entries = await self._streams.read_group(INGEST_STREAM, GROUP, READ, BLOCK_MS)
+            if not entries and not self._busy:
+                recovered()
+            await self._hand_on(entries)
 
-    async def _apply(self, entries: Sequence[Entry]) -> set[UUID]:
-        batches = [batch for entry in entries if (batch := self._decode(*entry)) is not None]
+    async def _loaded(self, reading: asyncio.Task[None]) -> _Load:
+        """What was read until now, as soon as it is anything; raises what ended the reading."""
+        while not self._next.ids:
+            if reading.done():
+                reading.result()
+            self._filled.clear()
+            await self._filled.wait()
+        load, self._next, self._busy = self._next, _Load(), True
+        self._room.set()
+        return load
+
+    async def _hand_on(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Add entries to the next load, as soon as there is room."""
+        load = _Load()
+        for entry_id, payload in entries:
+            await self._take(load, entry_id, payload)
+            # Decoding is work: let others have their turn in between.
+            await asyncio.sleep(0)
+        while self._next.full:
+            self._room.clear()
+            await self._room.wait()
+        self._next.add(load)
+        self._filled.set()
+
+    async def _take(self, load: _Load, entry_id: str, payload: bytes) -> None:
         try:
-            touched = await self._uptime.apply(batches, entries[-1][0])
+            batch = decode_batch(payload)
+        except (msgspec.DecodeError, ValueError) as error:
+            await self._pass_over(entry_id, payload, error)
+        else:
+            batch = self._without_future(batch)
+            load.batches.append((entry_id, payload, batch))
+            load.records += len(batch.records)
+            for record in batch.records:
+                if type(record) is Opened and record.address not in load.places:
+                    load.places[record.address] = self._locate(record.address)
+        load.ids.append(entry_id)
+
+    def _without_future(self, batch: Batch) -> Batch:
+        latest_ms = self._clock.now_ms() + AHEAD_MS
+        latest_s = latest_ms // 1000
+        kept = [record for record in batch.records if _has_been(record, latest_ms, latest_s)]
+        ahead = len(batch.records) - len(kept)
+        if not ahead:
+            return batch
+        self._counts["future"] += ahead
+        if batch.worker not in self._ahead:
+            self._ahead.add(batch.worker)
+            _log.warning("records from the future dropped: whose clock is wrong?", worker=batch.worker)
+        return msgspec.structs.replace(batch, records=kept)
+
+    async def _apply(self, batches: Sequence[tuple[str, bytes, Batch]], places: Mapping[str, Place]) -> None:
+        if not batches:
+            return
+        try:
+            applied = await self._uptime.apply([batch for _, _, batch in batches], places)
         except StorageUnavailable:
             raise
         except Exception as error:
             # One of them cannot be stored: the others must not suffer.
-            if len(entries) == 1:
-                return await self._pass_over(entries[0][0], error)
-            touched = set()
-            for entry in entries:
-                touched |= await self._apply([entry])
-            return touched
-        self._records += sum(len(batch.records) for batch in batches)
-        return touched
+            if len(batches) == 1:
+                entry_id, payload, _ = batches[0]
+                await self._pass_over(entry_id, payload, error)
+                return
+            middle = len(batches) // 2
+            await self._apply(batches[:middle], places)
+            await self._apply(batches[middle:], places)
+            return
+        self._count(applied)
+        self._counts["transactions"] += 1
+        self._counts["records"] += sum(len(batch.records) for _, _, batch in batches)
+        self._overviews.changed(applied.changed)
+        self._overviews.grown(applied.touched - applied.changed)
 
-    async def _pass_over(self, entry_id: str, error: Exception) -> set[UUID]:
-        self._report_poison(entry_id, error)
-        return await self._uptime.apply([], entry_id)
+    def _count(self, applied: Applied) -> None:
+        self._counts["duplicates"] += applied.duplicates
+        self._counts["unknown"] += applied.unknown
+        self._counts["missing"] += max(applied.missing, 0)
+        self._counts["found"] += max(-applied.missing, 0)
 
-    def _decode(self, entry_id: str, payload: bytes) -> Batch | None:
-        try:
-            return decode_batch(payload)
-        except msgspec.DecodeError as error:
-            self._report_poison(entry_id, error)
-            return None
-
-    def _report_poison(self, entry_id: str, error: Exception) -> None:
-        self._poison += 1
+    async def _pass_over(self, entry_id: str, payload: bytes, error: Exception) -> None:
+        await self._streams.append(REFUSED_STREAM, payload, REFUSED_KEPT)
+        self._counts["poison"] += 1
         _log.error("ingest entry passed over", entry=entry_id, reason=f"{type(error).__name__}: {error}")
 
-    async def _republish(self) -> None:
-        """Tell the owners of what was applied but not trimmed away, hence perhaps never told."""
-        told_to = _key(self._position)
-        position = "0-0"
-        owners: set[UUID] = set()
-        seen: set[UUID] = set()
-        while _key(position) < told_to:
-            found = await self._streams.read({INGEST_STREAM: position}, CHUNK, 0)
-            applied = [(entry, payload) for _, entry, payload in found if _key(entry) <= told_to]
-            if not applied:
-                break
-            position = applied[-1][0]
-            fresh = {node for _, payload in applied for node in _nodes_of(payload)} - seen
-            seen |= fresh
-            for node_id in fresh:
-                node = await self._nodes.by_id(node_id)
-                if node is not None:
-                    owners.add(node.user_id)
-        await self._overviews.publish(owners)
-        if position != "0-0":
-            await self._streams.trim(INGEST_STREAM, position)
 
-
-def _nodes_of(payload: bytes) -> set[UUID]:
-    try:
-        return {record.node_id for record in decode_batch(payload).records}
-    except msgspec.DecodeError:
-        return set()
-
-
-def _key(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, number = entry_id.partition("-")
-    return int(milliseconds), int(number or 0)
+def _has_been(record: Record, latest_ms: int, latest_s: int) -> bool:
+    if isinstance(record, Report):
+        return record.at_s <= latest_s and record.hour * 3600 + record.end <= latest_s
+    return isinstance(record, Described) or record.at_ms <= latest_ms
 
 
 _log = get_logger("jobs")

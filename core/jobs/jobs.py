@@ -8,21 +8,22 @@ from typing import Protocol
 from core.backoff import Backoff
 from core.clock import Clock
 from core.errors import StorageUnavailable
-from core.jobs.ingest import Ingest
+from core.jobs.ingest import Ingest, Locate
 from core.jobs.overviews import Overviews
 from core.jobs.summary import Summary
 from core.jobs.workers import DeadWorkers
 from core.logs import get_logger
 from core.metrics import Metrics
-from services.earnings import Earnings
 from services.events import Events
 from services.networks import Networks
-from storage.base import Lock, NodeStore, Presence, StreamLog, UptimeStore
+from storage.base import Lock, Presence, StreamLog, UptimeStore
 
 BACKOFF_BASE = 0.1
 BACKOFF_CAP = 5.0
 LOCK_CHECK_INTERVAL = 0.5
 WORKERS_INTERVAL = 1.0
+CALM_INTERVAL = 1.0
+BACKLOG_INTERVAL = 1.0
 
 
 class LockLost(Exception):
@@ -54,6 +55,7 @@ class Chore(Protocol):
 class Jobs:
     """The singleton duties, done while this process holds `lock`; `chores` are further ones.
 
+    `overviews` are what it publishes whatever any of them changes; `locate` tells where an address is.
     `process_id` is this process's own in `presence`; `lease` and `summary_interval` are in seconds.
     A server that is away stops nothing for good: each duty tries again, ever more patiently.
     """
@@ -65,10 +67,10 @@ class Jobs:
         streams: StreamLog,
         presence: Presence,
         uptime: UptimeStore,
-        nodes: NodeStore,
-        earnings: Earnings,
+        overviews: Overviews,
         networks: Networks,
         events: Events,
+        locate: Locate,
         clock: Clock,
         process_id: str,
         lease: float,
@@ -88,8 +90,8 @@ class Jobs:
         self._chores = chores
         self._lock_check_interval = lock_check_interval
         self._workers_interval = workers_interval
-        self._overviews = Overviews(earnings, events)
-        self._ingest = Ingest(streams, uptime, nodes, self._overviews, clock)
+        self._overviews = overviews
+        self._ingest = Ingest(streams, uptime, overviews, locate, clock)
         self._summary = Summary(networks, events)
         self._workers: DeadWorkers | None = None
         self._failing: set[str] = set()
@@ -146,22 +148,26 @@ class Jobs:
         )
         _log.info("leading")
         self.leading.set()
+        # No task group: before Python 3.13 it loses a cancellation that meets the error of a part.
+        duties = [
+            asyncio.create_task(duty)
+            for duty in (
+                self._persist("ingest", lambda: self._ingest.run(lambda: self._recovered("ingest"))),
+                self._repeat("overviews", 0.0, self._overviews.step),
+                self._repeat("calm", CALM_INTERVAL, self._calm),
+                self._repeat("backlog", BACKLOG_INTERVAL, self._ingest.measure),
+                self._repeat("summary", self._summary_interval, lambda: self._summary.step(loop.time())),
+                self._repeat("workers", self._workers_interval, lambda: workers.step(loop.time())),
+                *(self._repeat(chore.name, chore.interval, chore.step) for chore in self._chores),
+            )
+        ]
         try:
-            async with asyncio.TaskGroup() as duties:
-                duties.create_task(self._watch_lock())
-                duties.create_task(self._follow())
-                duties.create_task(
-                    self._repeat("summary", self._summary_interval, lambda: self._summary.step(loop.time()))
-                )
-                duties.create_task(
-                    self._repeat("workers", self._workers_interval, lambda: workers.step(loop.time()))
-                )
-                for chore in self._chores:
-                    duties.create_task(self._repeat(chore.name, chore.interval, chore.step))
-        except* LockLost as group:
-            raise LockLost from group
+            await self._watch_lock()
         finally:
             self.leading.clear()
+            for task in duties:
+                task.cancel()
+            await asyncio.gather(*duties, return_exceptions=True)
 
     async def _watch_lock(self) -> None:
         while True:
@@ -173,14 +179,9 @@ class Jobs:
             if not held:
                 raise LockLost
 
-    async def _follow(self) -> None:
-        async def follow() -> None:
-            await self._ingest.resume()
-            while True:
-                await self._ingest.step()
-                self._recovered("ingest")
-
-        await self._persist("ingest", follow)
+    async def _calm(self) -> None:
+        with self._overviews.told():
+            self._overviews.changed(await self._uptime.calm(self._clock.now()))
 
     async def _repeat(self, name: str, interval: float, step: Callable[[], Awaitable[None]]) -> None:
         async def repeat() -> None:

@@ -5,6 +5,8 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from copy import deepcopy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
@@ -136,11 +138,23 @@ class FolderPost:
         path = self._folder / f"{name}.eml"
         part = path.with_suffix(".part")
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(mail.message.as_bytes())
+            file.write(legible(mail.message).as_bytes())
         part.rename(path)
         for old in sorted(self._folder.glob("*.eml"))[:-KEPT]:
             old.unlink(missing_ok=True)
         return path
+
+
+def legible(message: EmailMessage) -> EmailMessage:
+    """The same message with its texts as they are (8bit), so that a link can be copied from the file.
+
+    Sent, they are quoted-printable: lines are longer there than SMTP advises.
+    """
+    copy = deepcopy(message)
+    for part in copy.walk():
+        if part.get_content_maintype() == "text":
+            part.set_content(part.get_content(), subtype=part.get_content_subtype(), cte="8bit")
+    return copy
 
 
 def make_post(settings: MailSettings, folder: Path, sender: str) -> Post:

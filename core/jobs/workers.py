@@ -87,11 +87,12 @@ class DeadWorkers:
         alive = self._vigil.look(present, now)
         if alive is None:
             return
-        touched = await self._uptime.close_workers(alive, self._clock.now())
+        with self._overviews.told():
+            touched = await self._uptime.close_workers(alive, self._clock.now())
+            self._overviews.changed(touched)
         if touched:
             self._closed_users += len(touched)
             _log.warning("nodes of dead workers taken offline", owners=len(touched), alive=len(alive))
-        await self._overviews.publish(touched)
         await self._forget(set(alive))
 
     async def _forget(self, alive: set[str]) -> None:

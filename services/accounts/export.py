@@ -70,19 +70,21 @@ class Exports:
 
     async def _node_records(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
         totals = (await self._uptime.totals([user_id]))[user_id]
-        confirmed = {node.node_id: node.confirmed_ms // 1000 for node in totals.nodes}
+        confirmed = {node.node_id: node.confirmed_seconds for node in totals.nodes}
         after: UUID | None = None
         while page := await self._nodes.of_user(user_id, after, PAGE):
             for node in page:
                 yield await self._node_record(node, confirmed.get(node.node_id, 0))
             after = page[-1].node_id
+        for node in await self._nodes.retired(user_id):
+            yield {**await self._node_record(node, confirmed.get(node.node_id, 0)), "retired": True}
 
     async def _node_record(self, node: Node, confirmed_seconds: int) -> dict[str, Any]:
         hours = await self._uptime.hours(node.user_id, node.node_id)
         return {
             **_public(node, "user_id"),
             "confirmed_seconds": confirmed_seconds,
-            "hours": [{"hour": hour, "confirmed_seconds": ms // 1000} for hour, ms in hours],
+            "hours": [{"hour": hour, "confirmed_seconds": seconds} for hour, seconds in hours],
         }
 
     async def _events(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:

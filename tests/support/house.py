@@ -4,23 +4,28 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import cache
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.stores import Stores, memory_stores
 
 from core.clock import ManualClock, to_ms
 from core.messages import enrol_bytes, token_bytes
+from services.abuse import Abuse
 from services.accounts import AccountSettings, AccountStores, make_accounts
 from services.audit import Audit
 from services.common_passwords import CommonPasswords
 from services.earnings import Earnings
 from services.mail import Renderer
 from services.networks import Networks
+from services.nodes import Nodes
 from services.passwords import Passwords
 from services.revocations import Revocations, Revoked
+from services.score import Scores
 from services.sealing import Sealer
 from services.sessions import Sessions
 from services.staff import Staff
+from services.statistics import Statistics
 from services.tokens import Tokens
 from storage.base import Node, User
 from storage.memory import MemoryDatabase, MemoryThrottle
@@ -50,7 +55,7 @@ class House:
         self.passwords = Passwords(memory_kib=8, passes=1, threads=1)
         self.tokens = Tokens(SECRET, self.clock, ACCESS_TTL, 3600)
         self.audit = Audit(stores.audit, self.clock)
-        self.revocations = Revocations(stores.sessions, self.clock, 3600)
+        self.revocations = Revocations(stores.sessions, stores.nodes, self.clock, 3600)
         # What the other processes would be told of.
         self.ended: list[Revoked] = []
         self.sessions = Sessions(
@@ -85,8 +90,22 @@ class House:
             clock=self.clock,
         )
         self.staff = Staff(stores.users, self.sessions, self.audit)
-        self.networks = Networks(stores.nodes, stores.uptime, self.tokens, self.clock)
+        self.networks = Networks(stores.nodes, stores.uptime, stores.abuse, self.tokens, self.clock)
+        self.nodes = Nodes(nodes=stores.nodes, audit=self.audit, clock=self.clock, ended=self._session_ended)
+        # Whose overview would be published.
+        self.changed: list[UUID] = []
+        self.abuse = Abuse(
+            store=stores.abuse,
+            nodes=stores.nodes,
+            uptime=stores.uptime,
+            audit=self.audit,
+            clock=self.clock,
+            ended=self._node_ended,
+            changed=self._status_changed,
+        )
         self.earnings = Earnings(self.uptime, RATE)
+        self.scores = Scores(stores.scores, stores.nodes)
+        self.statistics = Statistics(stores.statistics, self.clock, hour_days=35, day_days=1100)
 
     async def person(self, email: str = "ada@example.com") -> User:
         """An account, there already or made now."""
@@ -128,6 +147,12 @@ class House:
     def _session_ended(self, revoked: Revoked) -> None:
         self.revocations.take(revoked)
         self.ended.append(revoked)
+
+    async def _node_ended(self, revoked: Revoked) -> None:
+        self._session_ended(revoked)
+
+    async def _status_changed(self, user_id: UUID) -> None:
+        self.changed.append(user_id)
 
     def close(self) -> None:
         """Let the threads go."""

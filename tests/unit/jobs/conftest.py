@@ -8,7 +8,7 @@ import pytest
 
 from core.clock import ManualClock, new_id, to_ms
 from core.errors import StorageUnavailable
-from core.jobs import Jobs
+from core.jobs import Jobs, Overviews
 from services.earnings import Earnings
 from services.events import (
     GLOBAL_STREAM,
@@ -19,8 +19,9 @@ from services.events import (
 )
 from services.networks import Networks
 from services.tokens import Tokens
-from storage.base import Batch, Confirmed, Node, Opened, Process, User
+from storage.base import Batch, Node, Opened, Place, Process, Report, User
 from storage.memory import (
+    MemoryAbuse,
     MemoryDatabase,
     MemoryLock,
     MemoryNodes,
@@ -69,8 +70,16 @@ class Cluster:
         self.mutex = asyncio.Lock()
         tokens = Tokens("s" * 32, self.clock, 600, 3600)
         self.earnings = Earnings(self.uptime, 3_600_000)
-        self.networks = Networks(self.nodes, self.uptime, tokens, self.clock)
+        self.networks = Networks(self.nodes, self.uptime, MemoryAbuse(self.database), tokens, self.clock)
         self.events = Events(self.streams, self.presence, 1000)
+        self.located = []
+
+    def locate(self, address):
+        self.located.append(address)
+        return Place(country="NL")
+
+    def overviews(self, interval=0.01):
+        return Overviews(self.earnings, self.events, self.presence, interval)
 
     def jobs(self, process_id="jobs-1", lock=None, **options):
         defaults = {
@@ -84,17 +93,17 @@ class Cluster:
             streams=self.streams,
             presence=self.presence,
             uptime=self.uptime,
-            nodes=self.nodes,
-            earnings=self.earnings,
+            overviews=self.overviews(),
             networks=self.networks,
             events=self.events,
+            locate=self.locate,
             clock=self.clock,
             process_id=process_id,
             **(defaults | options),
         )
 
     async def add_node(self, worker="w1"):
-        """A user with one node, whose page is open at `worker`."""
+        """A user with one node, whose page is open at `worker`; at None it is open nowhere."""
         user_id, node_id = new_id(), new_id()
         await self.users.add(
             User(
@@ -114,8 +123,9 @@ class Cluster:
                 created_at=START,
             )
         )
-        await self.announce(worker)
-        await self.presence.hold(worker, [user_id], 1 << 40)
+        await self.announce(worker or "w1")
+        if worker:
+            await self.presence.hold(worker, [user_id], 1 << 40)
         return user_id, node_id
 
     async def announce(self, worker, kind="worker", lease_ms=1 << 40):
@@ -125,15 +135,26 @@ class Cluster:
     async def append(self, batch):
         return await self.streams.append(INGEST_STREAM, msgspec.msgpack.encode(batch))
 
-    def opened(self, node_id, *, worker="w1", sequence=1, session=None, confirmed_ms=0):
+    def opened(self, node_id, *, worker="w1", sequence=1, connection=None, seconds=0):
         """A batch in which the node came, and was confirmed for a while."""
-        start = to_ms(self.clock.now())
-        session = session or new_id()
-        records = [Opened(node_id, session, start, "192.0.2.1")]
-        if confirmed_ms:
-            records.append(Confirmed(node_id, session, start, start + confirmed_ms))
+        now_ms = to_ms(self.clock.now())
+        connection = connection or new_id()
+        records = [Opened(node_id, connection, now_ms, "198.51.100.1")]
+        if seconds:
+            records.append(self.report(node_id, connection, seconds))
         self.clock.advance(timedelta(milliseconds=1))
         return Batch(worker, sequence, records)
+
+    def report(self, node_id, connection, seconds, **changes):
+        """A report of the seconds since the clock's present one."""
+        hour, start = divmod(to_ms(self.clock.now()) // 1000, 3600)
+        facts = {"hour": hour, "start": start, "end": start + seconds, "at_s": hour * 3600 + start}
+        return Report(node_id, connection, **(facts | changes))
+
+    async def confirmed(self, user_id):
+        """The seconds that count for the node of a user."""
+        totals = await self.uptime.totals([user_id])
+        return totals[user_id].nodes[0].confirmed_seconds
 
     async def entries(self):
         """What is left in the ingest stream."""
@@ -165,6 +186,12 @@ class Inbox:
             while not wanted(envelope := await self.next()):
                 pass
         return envelope
+
+    async def shows(self, **figures):
+        """The next overview with these figures."""
+        return await self.until(
+            lambda envelope: all(envelope.data[name] == figure for name, figure in figures.items())
+        )
 
 
 class Running:

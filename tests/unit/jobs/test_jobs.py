@@ -4,6 +4,7 @@ import asyncio
 
 from core.errors import StorageUnavailable
 from core.jobs.summary import REPEAT_AFTER, Summary
+from storage.base import Batch
 from storage.memory import MemoryLock
 
 
@@ -28,9 +29,9 @@ class TestLock:
         _, node_id = await cluster.add_node()
         await cluster.append(cluster.opened(node_id))
         assert len(await cluster.entries()) == 1
-        assert await cluster.uptime.cursor() == "0-0"
+        assert (await cluster.uptime.network()).nodes_online == 0
         cluster.mutex.release()
-        assert (await me.next()).data["nodes_online"] == 1
+        await me.shows(nodes_online=1)
         assert jobs.leading.is_set()
 
     async def test_a_lock_that_cannot_be_asked_for_counts_as_lost(self, cluster, run, until):
@@ -64,6 +65,7 @@ class TestSummary:
         await cluster.append(cluster.opened(node_id))
         second = await everybody.next()
         assert second.data["nodes_online"] == 1
+        assert second.data["countries"] == [{"country": "NL", "nodes_online": 1}]
         assert second.offset > first.offset
 
     async def test_the_same_again_is_told_only_now_and_then(self, cluster, everybody):
@@ -71,7 +73,7 @@ class TestSummary:
         await summary.step(100.0)
         await summary.step(101.0)
         # An empty batch moves the revision and nothing that shows.
-        await cluster.uptime.apply([], "1-0")
+        await cluster.uptime.apply([Batch("w1", 1, [])], {})
         await summary.step(100.0 + REPEAT_AFTER - 0.1)
         assert summary.metrics()["summaries_published_total"] == 1
         await summary.step(100.0 + REPEAT_AFTER)
@@ -89,7 +91,7 @@ async def test_a_duty_that_meets_the_unforeseen_leaves_the_others_alone(cluster,
     run(jobs)
     await until(_failing(jobs), lambda failing: failing == ["summary"])
     await cluster.append(cluster.opened(node_id))
-    assert (await me.next()).data["nodes_online"] == 1
+    await me.shows(nodes_online=1)
 
 
 class _BrokenLock(MemoryLock):

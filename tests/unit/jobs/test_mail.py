@@ -4,6 +4,8 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from email import message_from_bytes
+from email.policy import SMTP
 
 import pytest
 from msgspec.structs import replace
@@ -199,10 +201,26 @@ async def test_without_a_server_mails_land_in_a_folder_and_the_link_in_the_log(d
     assert [file.suffix for file in files] == [".eml", ".eml"]
     assert files[0].stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert b"token=" in files[0].read_bytes()
+    # To be copied as it stands, in the text and in the HTML.
+    assert files[0].read_bytes().count(b"https://pulse.example.com/#/verify?token=t0") == 3
     assert [(line["log_level"], line["link"]) for line in logs] == [
         ("info", f"https://pulse.example.com/#/verify?token=t{each}") for each in range(2)
     ]
+
+
+async def test_a_mail_in_the_folder_says_what_the_one_that_is_sent_says(desk: Desk, tmp_path) -> None:
+    await desk.queue(1)
+    await desk.mailing.step()
+    (sent,) = desk.post.taken
+    async with FolderPost(tmp_path).collect() as send:
+        await send(sent)
+    (file,) = tmp_path.iterdir()
+    written = message_from_bytes(file.read_bytes(), policy=SMTP)
+    assert written.items()[:6] == sent.message.items()[:6]
+    for kind in ("plain", "html"):
+        bodies = [mail.get_body((kind,)) for mail in (written, sent.message)]
+        assert bodies[0].get_content().splitlines() == bodies[1].get_content().splitlines()
+        assert bodies[0]["Content-Transfer-Encoding"] == "8bit"
 
 
 async def test_the_folder_does_not_grow_without_end(

@@ -67,9 +67,9 @@ class TestDeadWorkers:
         await cluster.announce("w2")
         run(cluster.jobs())
         await cluster.append(cluster.opened(node_id, worker="w2"))
-        assert (await me.next()).data["nodes_online"] == 1
+        await me.shows(nodes_online=1)
         await cluster.presence.leave("worker", "w2")
-        envelope = await me.until(lambda envelope: envelope.data["nodes_online"] == 0)
+        envelope = await me.shows(nodes_online=0)
         assert envelope.user == user_id
         assert await nodes_online(cluster) == 0
 
@@ -88,16 +88,16 @@ class TestDeadWorkers:
 
     async def test_a_worker_that_died_while_nobody_looked_is_noticed(self, cluster, run, me):
         _, node_id = await cluster.add_node()
-        await cluster.uptime.apply([cluster.opened(node_id, worker="forgotten")], "0-0")
+        await cluster.uptime.apply([cluster.opened(node_id, worker="forgotten")], {})
         run(cluster.jobs())
-        await me.until(lambda envelope: envelope.data["nodes_online"] == 0)
+        await me.shows(nodes_online=0)
 
     async def test_an_emptied_redis_closes_nothing_while_workers_renew(self, cluster, run, me, until):
         _, node_id = await cluster.add_node()
         jobs = cluster.jobs()
         run(jobs)
         await cluster.append(cluster.opened(node_id))
-        await me.next()
+        await me.shows(nodes_online=1)
         await until(_passes(cluster), lambda passes: passes >= 3)
         for kind, name in (("worker", "w1"), ("jobs", "jobs-1")):
             await cluster.presence.leave(kind, name)
@@ -111,7 +111,7 @@ class TestDeadWorkers:
         _, node_id = await cluster.add_node()
         run(cluster.jobs())
         await cluster.append(cluster.opened(node_id))
-        await me.next()
+        await me.shows(nodes_online=1)
         await until(_passes(cluster), lambda passes: passes >= 3)
         cluster.presence.off.add("*")
         # Longer than two leases, so that only the grace can save the worker.

@@ -5,10 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.house import House, public_bytes, token_signature
 
 from core.clock import new_id
-from core.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from core.errors import Conflict, InvalidInput, Unauthenticated
 from core.messages import enrol_bytes
 from services.networks import MAX_SKEW_MS
-from storage.base import Node
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 OTHER = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
@@ -18,7 +17,7 @@ async def test_a_node_enrols_by_proving_its_key(house: House) -> None:
     owner = await house.person()
     node = await house.node(owner, KEY, "  attic ")
     assert (node.user_id, node.public_key, node.name) == (owner.user_id, public_bytes(KEY), "attic")
-    assert await house.networks.get(owner.user_id, node.node_id) == node
+    assert (await house.nodes.get(owner.user_id, node.node_id)).node == node
 
 
 async def test_enrolling_again_finds_the_same_node(house: House) -> None:
@@ -121,24 +120,6 @@ async def test_an_unknown_node_and_a_wrong_signature_get_the_same_answer(house: 
     assert answers == [answers[0]] * 4
     # None of them used the time up.
     await house.networks.node_token(node.node_id, now, token_signature(KEY, node, now))
-
-
-async def test_nodes_come_page_by_page(house: House) -> None:
-    owner, stranger = await house.person(), await house.person("bob@example.com")
-    await house.node(stranger, OTHER)
-    nodes = [await house.node(owner, Ed25519PrivateKey.generate(), f"n{i}") for i in range(5)]
-    seen: list[Node] = []
-    while page := await house.networks.list_nodes(owner.user_id, seen[-1].node_id if seen else None, 2):
-        seen += page
-    assert seen == sorted(nodes, key=lambda node: node.node_id)
-
-
-async def test_somebody_elses_node_does_not_exist(house: House) -> None:
-    node = await house.node(await house.person(), KEY)
-    for user_id, node_id in ((new_id(), node.node_id), (node.user_id, new_id())):
-        with pytest.raises(NotFound) as refused:
-            await house.networks.get(user_id, node_id)
-        assert refused.value.code == "node_not_found"
 
 
 async def test_the_summary_counts_everybody(house: House) -> None:

@@ -2,15 +2,17 @@ from datetime import timedelta
 from timeit import repeat
 from uuid import UUID
 
+import msgspec
 import pytest
 from support.house import START
+from support.stores import memory_stores
 
 from core.clock import ManualClock, from_ms, new_id
 from core.errors import StorageUnavailable, Unauthenticated
 from services.revocations import OVERLAP, Revocations, Revoked, mark
 from services.tokens import LEEWAY, Principal
 from storage.base import LoginSession, SessionStore, User
-from storage.memory import MemoryDatabase, MemorySessions
+from storage.memory import MemoryDatabase, MemoryNodes, MemorySessions
 
 LIFETIME = 600
 PERSON, STRANGER = new_id(), new_id()
@@ -21,9 +23,13 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
+def over(database: MemoryDatabase, clock: ManualClock, **settings: int) -> Revocations:
+    return Revocations(MemorySessions(database), MemoryNodes(database), clock, LIFETIME, **settings)
+
+
 @pytest.fixture
 def revocations(clock: ManualClock) -> Revocations:
-    return Revocations(MemorySessions(MemoryDatabase()), clock, LIFETIME)
+    return over(MemoryDatabase(), clock)
 
 
 def ended(*sessions: UUID, user_id: UUID = PERSON, at_ms: int = 0, nodes: bool = False) -> Revoked:
@@ -73,6 +79,51 @@ def test_a_cut_never_moves_back(revocations: Revocations) -> None:
     assert revocations.take(ended(at_ms=1001, nodes=True))
 
 
+def node_token(node_id: UUID, issued_ms: int) -> Principal:
+    return Principal("node", PERSON, node_id, None, "node", START, issued_ms=issued_ms)
+
+
+def test_the_tokens_of_a_node_that_ended_are_refused_and_those_of_others_are_not(
+    revocations: Revocations,
+) -> None:
+    attic, cellar = new_id(), new_id()
+    revocations.take(Revoked(user_id=PERSON, at_ms=1000, node_ids=(attic,)))
+    with pytest.raises(Unauthenticated) as refused:
+        revocations.check(node_token(attic, issued_ms=1000))
+    assert refused.value.code == "token_revoked"
+    assert not revocations.revoked(node_token(attic, issued_ms=1001)), "one that it got since"
+    assert not revocations.revoked(node_token(cellar, issued_ms=1000))
+    assert not revocations.revoked(token(None, "user", issued_ms=1000))
+
+
+def test_of_several_nodes_only_those_not_known_yet_are_news(revocations: Revocations) -> None:
+    attic, cellar = new_id(), new_id()
+    first = Revoked(user_id=PERSON, at_ms=1000, node_ids=(attic,))
+    assert revocations.take(first) == first
+    assert revocations.take(first) is None
+    assert revocations.take(Revoked(user_id=PERSON, at_ms=1000, node_ids=(attic, cellar))) == Revoked(
+        user_id=PERSON, at_ms=1000, node_ids=(cellar,)
+    )
+    assert revocations.take(Revoked(user_id=PERSON, at_ms=999, node_ids=(attic,))) is None
+
+
+def test_a_node_that_ended_is_forgotten_when_its_last_token_has_run_out(
+    revocations: Revocations, clock: ManualClock
+) -> None:
+    revocations.take(Revoked(user_id=PERSON, at_ms=clock.now_ms(), node_ids=(new_id(),)))
+    clock.advance(timedelta(seconds=LIFETIME + LEEWAY))
+    revocations.take(ended(new_id()))
+    assert len(revocations) == 1
+
+
+def test_what_former_releases_announced_can_be_read() -> None:
+    told = {"user_id": str(PERSON), "at_ms": 5, "sessions": [7], "nodes": False}
+    assert msgspec.convert(told, Revoked) == Revoked(user_id=PERSON, at_ms=5, sessions=[7])
+    attic = new_id()
+    again = msgspec.to_builtins(Revoked(user_id=PERSON, at_ms=5, node_ids=(attic,)))
+    assert msgspec.convert(again, Revoked).node_ids == (attic,)
+
+
 def test_what_is_told_twice_is_news_once(revocations: Revocations) -> None:
     first, second = new_id(), new_id()
     assert revocations.take(ended(first)) == ended(first)
@@ -81,7 +132,7 @@ def test_what_is_told_twice_is_news_once(revocations: Revocations) -> None:
 
 
 def test_when_there_are_too_many_the_oldest_are_forgotten(clock: ManualClock) -> None:
-    revocations = Revocations(MemorySessions(MemoryDatabase()), clock, LIFETIME, capacity=3)
+    revocations = over(MemoryDatabase(), clock, capacity=3)
     sessions = [new_id() for _ in range(5)]
     for session in sessions:
         revocations.take(ended(session))
@@ -118,16 +169,27 @@ async def test_what_ended_before_we_began_is_read_up(clock: ManualClock) -> None
             )
         )
     await store.end(PERSON, sessions[0])
-    revocations = Revocations(store, clock, LIFETIME)
-    assert await revocations.read_up() == Revoked(
-        user_id=None, at_ms=clock.now_ms(), sessions=[mark(sessions[0])]
-    )
+    revocations = over(database, clock)
+    assert await revocations.read_up() == [
+        Revoked(user_id=None, at_ms=clock.now_ms(), sessions=[mark(sessions[0])])
+    ]
     assert revocations.revoked(token(sessions[0]))
-    assert await revocations.read_up() is None
+    assert await revocations.read_up() == []
     await store.end(PERSON, sessions[1])
-    news = await revocations.read_up()
-    assert news is not None
+    (news,) = await revocations.read_up()
     assert news.sessions == [mark(sessions[1])]
+
+
+async def test_nodes_that_ended_before_we_began_are_read_up(clock: ManualClock) -> None:
+    stores = memory_stores(database := MemoryDatabase())
+    owner = await stores.add_user()
+    attic, cellar = [await stores.add_node(owner) for _ in range(2)]
+    await stores.nodes.end_tokens([attic], START)
+    revocations = over(database, clock)
+    assert await revocations.read_up() == [Revoked(user_id=owner, at_ms=clock.now_ms(), node_ids=(attic,))]
+    assert revocations.revoked(node_token(attic, issued_ms=clock.now_ms()))
+    assert not revocations.revoked(node_token(cellar, issued_ms=clock.now_ms()))
+    assert await revocations.read_up() == []
 
 
 async def test_after_a_failure_nothing_is_left_out(
@@ -140,7 +202,7 @@ async def test_after_a_failure_nothing_is_left_out(
         return []
 
     store = MemorySessions(MemoryDatabase())
-    revocations = Revocations(store, clock, LIFETIME)
+    revocations = Revocations(store, MemoryNodes(MemoryDatabase()), clock, LIFETIME)
     monkeypatch.setattr(store, "ended_since", _Silent(MemoryDatabase()).ended_since)
     with pytest.raises(StorageUnavailable):
         await revocations.read_up()
