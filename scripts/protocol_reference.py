@@ -19,7 +19,8 @@ REVOKED = """
 4503 ends a connection whose token ran out (reason `token expired`), whose sign-in ended (`session ended`),
 or which presented a token of such a sign-in (`token_revoked`). It comes within moments of the end, on
 whichever worker the connection is. Get another token, once: a browser by its refresh token, a node by a
-signature. If that is refused, the person has to sign in again.
+signature. If that is refused, the person has to sign in again. A node that was retired or suspended is closed
+the same way, and its request for a token is refused.
 """
 
 HEAD = f"""\
@@ -186,6 +187,7 @@ def page() -> str:
                     messages.Overview,
                     messages.NodeView,
                     messages.NetworkSummary,
+                    messages.CountryCount,
                 ),
             ),
             close_codes(),

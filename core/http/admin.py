@@ -12,6 +12,8 @@ from msgspec import Struct
 from core.http.openapi import fails
 from core.http.pages import PAGE_DEFAULT, Cursor, Limit, cursor_of, position, split
 from core.http.permissions import may
+from core.http.views import NodeDetail, node_detail
+from services.nodes import Nodes
 from services.staff import Staff
 from services.tokens import Principal
 from storage.base import AuditEvent, LoginSession, User
@@ -143,6 +145,14 @@ async def end_user_sessions(
     return Ended(await staff.end_sessions(principal, user_id))
 
 
+@get("/admin/nodes/{node_id:uuid}", opt=may("support"), responses=fails("node_not_found"))
+async def view_node(
+    node_id: FromPath[UUID], principal: NamedDependency[Principal], owned: NamedDependency[Nodes]
+) -> NodeDetail:
+    """Anybody's node, and how it does now."""
+    return node_detail(await owned.view(principal, node_id))
+
+
 @get("/admin/audit", opt=may("operator"), responses=fails())
 async def read_audit(  # noqa: PLR0917  # the framework passes all by name
     principal: NamedDependency[Principal],
@@ -190,5 +200,7 @@ def _event(event: AuditEvent) -> SecurityEvent:
 
 
 admin = Router(
-    "/", route_handlers=[list_users, view_user, set_role, end_user_sessions, read_audit], tags=["admin"]
+    "/",
+    route_handlers=[list_users, view_user, set_role, end_user_sessions, view_node, read_audit],
+    tags=["admin"],
 )

@@ -9,6 +9,7 @@ from msgspec import Struct
 from core.address import Proxies
 from core.clock import Clock
 from core.config import Config
+from core.http.abuse import abuse_admin, flags_of_nodes
 from core.http.accounts import accounts
 from core.http.admin import admin
 from core.http.binding import bind
@@ -26,18 +27,24 @@ from core.http.problems import handle
 from core.http.profile import own
 from core.http.rate import RateLimiter
 from core.http.requests import ApiRequest
+from core.http.score import formulas, node_scores
 from core.http.second_factor import second_factor
 from core.http.sessions import sessions
 from core.http.shortcuts import Shortcuts
+from core.http.statistics import statistics_of_network, statistics_of_nodes
 from core.http.views import ClientSettings
 from core.metrics import Metrics, Source
+from services.abuse import Abuse
 from services.accounts import Accounts
 from services.audit import Audit
 from services.earnings import Earnings
 from services.networks import Networks
+from services.nodes import Nodes
 from services.revocations import Revocations
+from services.score import Scores
 from services.sessions import Sessions
 from services.staff import Staff
+from services.statistics import Statistics
 from services.tokens import Tokens
 from storage.base import IdempotencyStore, Presence
 
@@ -50,11 +57,15 @@ class Injected(Struct, frozen=True, kw_only=True):
     accounts: Accounts
     sessions: Sessions
     networks: Networks
+    owned: Nodes
+    statistics: Statistics
     earnings: Earnings
     tokens: Tokens
     revocations: Revocations
     audit: Audit
     staff: Staff
+    abuse: Abuse
+    scores: Scores
 
 
 def make_api(
@@ -67,7 +78,22 @@ def make_api(
     Raises:
         LookupError: a handler does not declare who may call it.
     """
-    areas = [accounts, own, second_factor, sessions, nodes, network, admin, described]
+    areas = [
+        accounts,
+        own,
+        second_factor,
+        sessions,
+        nodes,
+        node_scores,
+        statistics_of_nodes,
+        network,
+        formulas,
+        statistics_of_network,
+        admin,
+        flags_of_nodes,
+        abuse_admin,
+        described,
+    ]
     api = Litestar(
         [Router(V1, route_handlers=bind(areas, services)), *bind([operations_router], services)],
         middleware=[guard, *([repeats.middleware] if repeats else [])],
@@ -120,6 +146,7 @@ def create_app(
         "client": ClientSettings(ws_url, config.ws.port, version, config.network.beat_interval),
         "operations": Operations(checks, presence, source, draining),
         "description": Description(lambda: api),
+        "clock": clock,
     }
     repeats = Idempotency(idempotency, clock, http.max_body)
     api = make_api(injected, version, http.max_body, repeats)

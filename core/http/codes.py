@@ -73,9 +73,19 @@ CODES: Final[dict[str, Code]] = {
     "signature_invalid": Code(400, "The signature does not fit the public key, or the wallet."),
     "key_taken": Code(409, "The key belongs to a node of somebody else."),
     "node_not_found": Code(404, "You have no node with this id."),
+    "range_invalid": Code(400, "The range of time ends before it begins, or is outside the calendar."),
+    "range_too_long": Code(
+        400, "The range has more steps than `most_points`; ask for less, or longer steps."
+    ),
+    "range_too_old": Code(400, "By this step nothing is kept for longer than `days`."),
     "clock_skew": Code(
         401, "The time that was signed is too far off; `server_time` is ours, in milliseconds."
     ),
     "node_rejected": Code(401, "There is no such node, or the signature is not its own."),
+    "node_suspended": Code(403, "The node is suspended; `detail` says why. Ask again in ten minutes."),
+    "node_not_suspended": Code(409, "The node is not suspended."),
+    "rule_not_found": Code(404, "There is no rule of abuse by this name."),
+    "rule_changed": Code(409, "The rule has a newer version than the one named: read it again."),
+    "flag_not_found": Code(404, "There is no such flag, or it is not active any more."),
     "signature_used": Code(401, "The signature has served; sign the current time."),
 }

@@ -22,6 +22,8 @@ _LINKS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
     "enrol": {"node": ("get_node", {"node_id": "$response.body#/node_id"})},
     "list_nodes": {
         "first": ("get_node", {"node_id": "$response.body#/items/0/node_id"}),
+        "rename": ("change_node", {"node_id": "$response.body#/items/0/node_id"}),
+        "retire": ("retire_node", {"node_id": "$response.body#/items/0/node_id"}),
         "next": ("list_nodes", {"cursor": "$response.body#/next_cursor"}),
     },
     "list_sessions": {
@@ -43,7 +45,10 @@ _LINKS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
 _CONDITIONS = {
     "me": ("If-None-Match", "Answered 304 while this is the newest version."),
     "change_me": ("If-Match", "Changed only if this is the newest version still."),
+    "change_node": ("If-Match", "Changed only if this is the newest version still."),
 }
+# Whose answers name the version of what can be changed, and can be asked for at any time.
+_VERSIONED = {"get_node"}
 _ETAG = {"ETag": {"description": "The version.", "schema": {"type": "string"}}}
 _KEY_PARAMETER = {
     "name": "Idempotency-Key",
@@ -166,6 +171,8 @@ def _complete(operation: dict[str, Any], path: str, handler: HTTPRouteHandler) -
         operation.setdefault("parameters", []).append(_KEY_PARAMETER)
     if operation["operationId"] in _CONDITIONS:
         _version(operation)
+    if operation["operationId"] in _VERSIONED:
+        operation["responses"]["200"]["headers"] = dict(_ETAG)
     limited = path.startswith("/api/")
     responses = {status: each for status, each in operation["responses"].items() if int(status) < 400}
     # What has no content has no media type; Litestar names one all the same.

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import ParameterKwarg
 from msgspec import UNSET, Struct, UnsetType
 
 from core.errors import Refusal, StorageUnavailable, Unauthenticated
@@ -35,6 +36,8 @@ _PROTOCOL_DETAILS = {
     413: "The body is larger than this server accepts.",
     431: "The request's line and headers are larger than this server accepts.",
 }
+
+_AS_THEY_ARE: Mapping[str, str] = {}
 
 log = get_logger("http")
 
@@ -70,8 +73,10 @@ class RenderedProblem(Struct, frozen=True):
     body: bytes
 
 
-def render(error: Exception, request_id: str | None = None) -> RenderedProblem:
-    """The answer to `error`.
+def render(
+    error: Exception, request_id: str | None = None, names: Mapping[str, str] = _AS_THEY_ARE
+) -> RenderedProblem:
+    """The answer to `error`. `names` are those of parameters that clients know by another.
 
     What nobody foresaw is logged with its traceback and answered without any detail.
     """
@@ -89,7 +94,7 @@ def render(error: Exception, request_id: str | None = None) -> RenderedProblem:
         headers["retry-after"] = str(RETRY_AFTER)
     elif isinstance(error, ValidationException):
         status, code = 400, "invalid_input"
-        detail, extra = _validation(error)
+        detail, extra = _validation(error, names)
     elif isinstance(error, HTTPException) and error.status_code < 500:
         status = error.status_code
         code = _PROTOCOL_CODES.get(status, "bad_request")
@@ -117,18 +122,30 @@ def protocol_error(status: HTTPStatus, **headers: str) -> HTTPException:
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
-    problem = render(error, request.scope["state"].get("request_id"))
+    names = _names(request) if isinstance(error, ValidationException) else _AS_THEY_ARE
+    problem = render(error, request.scope["state"].get("request_id"), names)
     headers = dict(problem.headers)
     media_type = headers.pop("content-type")
     return Response(problem.body, status_code=problem.status, headers=headers, media_type=media_type)
 
 
-def _validation(error: ValidationException) -> tuple[str, Mapping[str, Any]]:
+def _names(request: Request[Any, Any, Any]) -> Mapping[str, str]:
+    """The parameters of the request's handler that clients know by another name, and that name."""
+    parameters = request.scope["route_handler"].parsed_fn_signature.parameters
+    return {
+        name: kwarg.name
+        for name, parameter in parameters.items()
+        if isinstance(kwarg := parameter.kwarg_definition, ParameterKwarg) and kwarg.name
+    }
+
+
+def _validation(error: ValidationException, names: Mapping[str, str]) -> tuple[str, Mapping[str, Any]]:
     """Litestar's list of what is wrong with parameters, as a sentence and the field it names."""
     faults = [fault for fault in error.extra or () if isinstance(fault, dict)]
     if not faults:
         return error.detail, {}
-    field = str(faults[0].get("key", ""))
+    key = str(faults[0].get("key", ""))
+    field = names.get(key, key)
     if field == "data":
         return "This address needs a JSON body.", {}
     return f"{field}: {faults[0].get('message', '')}.", {"field": field}

@@ -5,9 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
+from services.earnings import to_milliseconds
+from services.nodes import KnownNode
 from services.sessions import SignIn
-from storage.base import Node, User
+from storage.base import Node, Status, User
 
 Text = Annotated[str, Meta(max_length=1024)]
 
@@ -98,7 +101,7 @@ class NodeTokenRequest(Struct, forbid_unknown_fields=True):
 
 
 class NodeRecord(Struct):
-    """An enrolled node. How it does now is in `Overview`."""
+    """An enrolled node."""
 
     node_id: UUID
     user_id: UUID
@@ -107,10 +110,46 @@ class NodeRecord(Struct):
     created_at: datetime
 
 
+class NodeItem(NodeRecord):
+    """A node and its state now: online, degraded, offline or suspended, `since` when.
+
+    `flapping`: it comes and goes too often. `country` is an ISO 3166-1 code, null: not known.
+    """
+
+    state: Status
+    since: datetime | None
+    flapping: bool
+    confirmed_seconds: int
+    country: str | None
+
+
+class NodeDetail(NodeItem):
+    """A node and all that is known of how it does.
+
+    `address` is where its newest connection came from, for its owner and the staff alone; `asn` the
+    autonomous system of that, `seen_at` when it was heard of last, `session_id` the session it is or was
+    in. `rtt_ms` and `jitter_ms` are of the newest round trip. Null: not known, or not measured yet.
+    """
+
+    address: str | None
+    asn: int | None
+    agent_version: str | None
+    seen_at: datetime | None
+    session_id: UUID | None
+    rtt_ms: float | None
+    jitter_ms: float | None
+
+
+class NodeChange(Struct, forbid_unknown_fields=True):
+    """What is to be replaced."""
+
+    name: Text
+
+
 class NodePage(Struct):
     """A page of nodes by id; `next_cursor` is null on the last."""
 
-    items: list[NodeRecord]
+    items: list[NodeItem]
     next_cursor: str | None
 
 
@@ -150,3 +189,35 @@ def session(sign_in: SignIn, *, with_refresh: bool) -> Session:
 def node_record(node: Node) -> NodeRecord:
     """`node` as its owner sees it."""
     return NodeRecord(node.node_id, node.user_id, node.name, node.public_key, node.created_at)
+
+
+def node_item(known: KnownNode) -> NodeItem:
+    """A node in a list."""
+    node, live = known.node, known.live
+    return NodeItem(
+        node.node_id,
+        node.user_id,
+        node.name,
+        node.public_key,
+        node.created_at,
+        live.status,
+        live.since,
+        live.flapping,
+        live.confirmed_seconds,
+        live.country,
+    )
+
+
+def node_detail(known: KnownNode) -> NodeDetail:
+    """A node by itself."""
+    live = known.live
+    return NodeDetail(
+        **asdict(node_item(known)),
+        address=live.address or None,
+        asn=live.asn,
+        agent_version=live.agent_version or None,
+        seen_at=live.seen_at,
+        session_id=live.session_id,
+        rtt_ms=to_milliseconds(live.rtt_us),
+        jitter_ms=to_milliseconds(live.jitter_us),
+    )

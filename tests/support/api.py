@@ -86,11 +86,15 @@ async def running_api(page: Path, stores: Stores | None = None, **flags: Any) ->
             accounts=house.accounts,
             sessions=house.sessions,
             networks=house.networks,
+            owned=house.nodes,
+            statistics=house.statistics,
             earnings=house.earnings,
             tokens=house.tokens,
             revocations=house.revocations,
             audit=house.audit,
             staff=house.staff,
+            abuse=house.abuse,
+            scores=house.scores,
         )
         app = create_app(
             config=config,
