@@ -3,11 +3,22 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import App from "./App.svelte";
 import { type App as Services, createApp } from "./lib/app";
-import type { NodeView, Overview } from "./lib/protocol";
+import type { NetworkSummary, NodeView, Overview } from "./lib/protocol";
 import { FakeSocket } from "./testing/fake-socket";
 
 const ADA = { user_id: "u-ada", email: "ada@example.org", display_name: "Ada", role: "user" };
-const SUMMARY = { revision: 1, nodes_online: 7, nodes_total: 9, users_total: 3, confirmed_seconds: 60 };
+const SUMMARY: NetworkSummary = {
+  revision: 1,
+  nodes_online: 7,
+  nodes_total: 9,
+  users_total: 3,
+  confirmed_seconds: 60,
+  countries: [
+    { country: "AT", nodes_online: 1 },
+    { country: "DE", nodes_online: 4 },
+    { country: null, nodes_online: 2 },
+  ],
+};
 
 let answers: Record<string, () => Response>;
 let sent: Record<string, unknown>;
@@ -130,6 +141,49 @@ describe("the overview", () => {
   it("is exact with amounts past what a number holds", async () => {
     await openLive(overview(1, [node("a", { accruing: "9007199254740993000001" })]));
     expect(text("accruing")).toBe("9,007,199,254,740,993.000001 points");
+  });
+
+  it("says how a node does in words and not by colour alone", async () => {
+    await openLive(
+      overview(1, [
+        node("steady", { rtt_ms: 23.4 }),
+        node("mute", { state: "degraded" }),
+        node("shaky", { state: "degraded", flapping: true, rtt_ms: 180 }),
+        node("barred", { state: "suspended" }),
+        node("away", { state: "offline", rtt_ms: 20 }),
+        node("new", { state: "offline", since: null }),
+      ]),
+    );
+    const all = (selector: string) =>
+      [...document.querySelectorAll<HTMLElement>(selector)].map(({ textContent }) => textContent?.trim());
+    expect(all(".body .word")).toEqual(["Online", "Degraded", "Comes and goes", "Suspended", "Offline", "Never online"]);
+    expect(all('[data-testid="node-rtt"]')).toEqual([
+      "23.4 ms",
+      "–not measured",
+      "180 ms",
+      "–not measured",
+      "–not measured",
+      "–not measured",
+    ]);
+    expect(document.querySelector<HTMLElement>(".body .word[data-state=degraded]")?.title).toContain("challenges");
+  });
+
+  it("lists where nodes are online, most first and the unknown last", async () => {
+    const peer = await openLive(overview(1, []));
+    const shown = () =>
+      [...document.querySelectorAll('[data-testid="country"]')].map(({ textContent }) =>
+        textContent?.replace(/\s+/g, " ").trim(),
+      );
+    expect(shown()).toEqual(["Germany 4", "Austria 1", "Unknown place 2"]);
+    const codes = ["AT", "BE", "CH", "DE", "ES", "FR", "IT"];
+    const countries = codes.map((country, index) => ({ country, nodes_online: index + 1 }));
+    peer.say({ type: "event", channel: "network", offset: 2, data: { ...SUMMARY, revision: 2, countries } });
+    await settle();
+    expect(shown()).toEqual(["Italy 7", "France 6", "Spain 5", "Germany 4", "Switzerland 3"]);
+    expect(document.body.textContent).toContain("and 2 more countries");
+    peer.say({ type: "event", channel: "network", offset: 3, data: { ...SUMMARY, revision: 3, countries: [] } });
+    await settle();
+    expect(document.body.textContent).toContain("No node is online.");
   });
 
   it("takes names for text", async () => {

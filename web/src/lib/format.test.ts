@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { count, duration, pointParts, points } from "./format";
+import { count, country, duration, pointParts, points, roundTrip } from "./format";
 
 describe("points", () => {
   it.each([
@@ -48,4 +48,27 @@ describe("durations", () => {
 
 it("groups counts", () => {
   expect(count(1_234_567)).toBe("1,234,567");
+});
+
+describe("round trips", () => {
+  it.each([
+    [0.43, "0.43 ms"],
+    [23.4, "23.4 ms"],
+    [180, "180 ms"],
+    [1_234.5, "1,230 ms"],
+  ])("writes %d milliseconds as %s", (ms, text) => {
+    expect(roundTrip(ms)).toBe(text);
+  });
+});
+
+describe("countries", () => {
+  it.each([
+    ["DE", "Germany"],
+    ["ZZ", "Unknown Region"],
+    ["QQ", "QQ"],
+    ["", ""],
+    ["<b>", "<b>"],
+  ])("calls %s %s", (code, name) => {
+    expect(country(code)).toBe(name);
+  });
 });

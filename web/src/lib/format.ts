@@ -16,6 +16,14 @@ const units = Object.fromEntries(
   ]),
 ) as Record<"day" | "hour" | "minute" | "second", Intl.NumberFormat>;
 
+const milliseconds = new Intl.NumberFormat(locale, {
+  style: "unit",
+  unit: "millisecond",
+  unitDisplay: "short",
+  maximumSignificantDigits: 3,
+});
+const regions = new Intl.DisplayNames(locale, { type: "region", fallback: "code" });
+
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
 const times = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
 
@@ -66,6 +74,16 @@ export function duration(seconds: number, parts = 3): string {
   const first = amounts.findIndex(([, amount]) => amount > 0);
   const shown = first < 0 ? amounts.slice(-1) : amounts.slice(first, first + parts);
   return shown.map(([unit, amount]) => units[unit].format(amount)).join(" ");
+}
+
+/** A round trip: "0.4 ms", "23.4 ms", "1,230 ms". */
+export function roundTrip(ms: number): string {
+  return milliseconds.format(ms);
+}
+
+/** The name of a country by its code (ISO 3166-1); the code itself if it has none. */
+export function country(code: string): string {
+  return /^[A-Z]{2}$/.test(code) ? (regions.of(code) ?? code) : code;
 }
 
 /** A moment (RFC 3339) as date and time in the reader's zone. */

@@ -9,3 +9,9 @@ export function nodeMeasured(node: NodeView): boolean {
 export function overviewMeasured(overview: Overview): boolean {
   return overview.confirmed_seconds > 0 || overview.nodes_online > 0 || overview.nodes.some(nodeMeasured);
 }
+
+/** The newest round trip of a node that is connected, in milliseconds; null: not measured. */
+export function nodeRoundTrip(node: NodeView): number | null {
+  const connected = node.state === "online" || node.state === "degraded";
+  return connected ? (node.rtt_ms ?? null) : null;
+}

@@ -64,6 +64,12 @@ export interface ChallengeReply {
   signature: string;
 }
 
+/** Nodes online in a country now. `country` is an ISO 3166-1 code, None: it is not known where. */
+export interface CountryCount {
+  country: string | null;
+  nodes_online: number;
+}
+
 /**
  * What was refused: the same `code` and `detail` as the HTTP problem.
  *
@@ -90,16 +96,27 @@ export interface Limits {
   subscriptions: number;
 }
 
-/** The whole network: data of channel ``network`` and of ``GET /network/summary``. */
+/**
+ * The whole network: data of channel ``network`` and of ``GET /network/summary``.
+ *
+ * `countries` are those with a node online, by code, the unknown last.
+ */
 export interface NetworkSummary {
   revision: number;
   nodes_online: number;
   nodes_total: number;
   users_total: number;
   confirmed_seconds: number;
+  countries: CountryCount[];
 }
 
-/** A node as its owner sees it. `since` is the time of the last change of `state`. */
+/**
+ * A node as its owner sees it. `since` is the time of the last change of `state`.
+ *
+ * `state` is online, degraded, offline or suspended; `flapping` says that it comes and goes too often.
+ * `rtt_ms` and `jitter_ms` are of the newest round trip; `country` is an ISO 3166-1 code. None: it was
+ * not measured, or is not known.
+ */
 export interface NodeView {
   node_id: string;
   name: string;
@@ -107,6 +124,10 @@ export interface NodeView {
   since: string | null;
   confirmed_seconds: number;
   accruing: string;
+  flapping?: boolean;
+  country?: string | null;
+  rtt_ms?: number | null;
+  jitter_ms?: number | null;
 }
 
 /**
