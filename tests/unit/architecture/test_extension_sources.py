@@ -13,7 +13,7 @@ IMPORT = re.compile(
     r"^\s*(?:from\s+([\w.]+)\s+c?import\b|c?import\s+([\w.]+(?:\s*,\s*[\w.]+)*))", re.MULTILINE
 )
 C_LIBRARIES = {"libc", "posix", "cpython", "cython"}
-OURS = {"picows", "ext", "core.errors"}
+OURS = {"picows", "nacl", "ext", "core.errors"}
 
 
 def imported_modules(source: str) -> set[str]:
