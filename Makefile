@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test lint format docs reference web web-check bench bench-api bench-million bench-locust bench-profile bench-report fuzz table-soak lock dist clean runtime dev
+.PHONY: help up test lint format docs reference web web-check bench bench-api bench-million bench-monitoring bench-locust bench-profile bench-report fuzz fleet table-soak lock dist clean runtime dev
 
 BIN := .venv/bin
 
@@ -21,6 +21,10 @@ test: dev ## run the whole suite (ARGS="-k word" passes options to pytest)
 
 fuzz: dev ## fuzz the WebSocket parser for ten minutes (SECONDS=30 for less)
 	@scripts/fuzz $(or $(SECONDS),600)
+
+fleet: dev ## play a fleet of nodes through faults (OUTAGE=60 seconds without PostgreSQL, SEED=n as before)
+	@PULSEBOARD_FLEET_OUTAGE=$(or $(OUTAGE),10) $(if $(SEED),PULSEBOARD_FLEET_SEED=$(SEED)) \
+	  $(BIN)/python -m pytest tests/acceptance/fleet tests/unit/support $(ARGS)
 
 table-soak: dev ## ten million random operations on the connection table
 	@PULSEBOARD_TABLE_OPERATIONS=10000000 $(BIN)/python -m pytest --timeout=0 --durations=1 \
@@ -64,6 +68,9 @@ bench-api: dev ## measure the HTTP API beside a bare route of its framework
 
 bench-million: dev ## hold a million connections (ARGS="--check" looks at the limits only)
 	@$(BIN)/python -m bench.million $(ARGS)
+
+bench-monitoring: dev ## take in the reports of a million nodes, and keep a day of them (ARGS="--nodes 50000 --rounds 3")
+	@$(BIN)/python -m bench.monitoring $(ARGS)
 
 bench-locust: dev ## let simulated people and nodes use a whole system for a minute
 	@$(BIN)/python -m bench.users $(ARGS)

@@ -2,8 +2,8 @@
 
     python -m bench.report [--check]
 
-The results are bench.json, million.json and profile.json of bench/results; what lies between the markers of
-the page is replaced. With `--check` nothing is written, and a difference is an error.
+The results are bench.json, million.json, monitoring.json and profile.json of bench/results; what lies between
+the markers of the page is replaced. With `--check` nothing is written, and a difference is an error.
 """
 
 import argparse
@@ -50,6 +50,7 @@ def documents() -> dict[Path, str]:
     page = _replace(page, "table", _table(outcomes))
     page = _replace(page, "charts", _charts(outcomes))
     page = _replace(page, "million", _million(million))
+    page = _replace(page, "monitoring", _monitoring(_read("monitoring.json")))
     page = _replace(page, "profile", _profile(_read("profile.json")))
     generated[PAGE] = page
     return generated
@@ -155,6 +156,25 @@ def _million(result: dict[str, Any] | None) -> str:
         ("commit, date", f"`{result['machine']['commit'][:12]}`, {result['machine']['date'][:10]}"),
     ]
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
+
+
+def _monitoring(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return NOTHING.format(command="make bench-monitoring")
+    lines = ["| figure | measured | bar | | command |", "| --- | ---: | ---: | --- | --- |"]
+    notes = []
+    for part, found in result.items():
+        for check in msgspec.convert(found["checks"], list[Check]):
+            sign = "≤" if check.better == "lower" else "≥"
+            lines.append(
+                f"| {check.figure} | {amount(check.value)} {check.unit} | {sign} {amount(check.bar)} "
+                f"| {VERDICTS[check.verdict]} | `make bench-monitoring ARGS='--only {part}'` |"
+            )
+        details, machine = found["details"], found["machine"]
+        notes.append(
+            f"- {part}: {details['nodes']:,} nodes, commit `{machine['commit'][:12]}`, {machine['date'][:10]}"
+        )
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def _slopes(growth: list[dict[str, float]]) -> list[str]:

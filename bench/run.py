@@ -18,7 +18,7 @@ from bench.lab import LONG, NORMAL, SHORT, Lab
 from bench.outcome import Outcome
 from bench.program import BenchError
 
-SCENARIOS = ("memory", "handshakes", "echo", "broadcast", "idle", "beats", "churn", "writes")
+SCENARIOS = ("memory", "handshakes", "echo", "broadcast", "idle", "beats", "churn", "writes", "verify")
 RESULTS = Path(__file__).parent / "results"
 FILES_NEEDED = 19_000
 

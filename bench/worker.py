@@ -31,7 +31,7 @@ from services.networks import Networks
 from services.revocations import Revocations
 from services.tokens import Tokens
 from storage.base import Process
-from storage.memory import MemoryDatabase, MemoryNodes, MemorySessions, MemoryUptime
+from storage.memory import MemoryAbuse, MemoryDatabase, MemoryNodes, MemorySessions, MemoryUptime
 from storage.redis import RedisPresence, RedisStreams, connect
 
 PR_SET_PDEATHSIG = 1
@@ -72,9 +72,11 @@ async def _serve(flags: dict[str, Any], name: str, control: Path) -> None:
     worker = Worker(
         config,
         tokens=tokens,
-        revocations=Revocations(MemorySessions(database), clock, config.auth.access_ttl),
+        revocations=Revocations(
+            MemorySessions(database), MemoryNodes(database), clock, config.auth.access_ttl
+        ),
         earnings=Earnings(uptime, config.earnings.micropoints_per_hour),
-        networks=Networks(MemoryNodes(database), uptime, tokens, clock),
+        networks=Networks(MemoryNodes(database), uptime, MemoryAbuse(database), tokens, clock),
         streams=RedisStreams(redis, config.redis.prefix),
         presence=presence,
         clock=clock,
