@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 IMAGES = ROOT / "docs" / "images"
 # Scenarios whose series compare something.
-CHARTED = ("memory", "handshakes", "echo", "broadcast", "beats")
+CHARTED = ("memory", "handshakes", "echo", "broadcast", "beats", "verify")
 VERDICTS = {"aim": "aim reached", "bar": "reached", "missed": "**missed**"}
 NOTHING = "No result is recorded yet: run `{command}`, then `make bench-report`.\n"
 GIB = 2**30

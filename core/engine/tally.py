@@ -69,8 +69,10 @@ class Tally(Struct):
         """The newest sums of the hour of a moment; counts of that moment may be added to them."""
         hour = at_ms // HOUR_MS
         waiting = self._sums
-        if waiting and waiting[-1].hour == hour:
-            return waiting[-1]
+        if waiting:
+            newest = waiting[-1]
+            if newest.hour == hour:
+                return newest
         # There are others only around a full hour, or while reports have to wait.
         for sums in reversed(waiting):
             if sums.hour == hour:

@@ -202,6 +202,38 @@ async def test_a_suspended_node_is_refused_until_it_is_let_in(api: Api, callers:
         assert (unknown.status_code, unknown.json()["code"]) == (404, "node_not_found")
 
 
+async def test_a_suspended_node_is_not_let_in_by_enrolling_its_key_again(api: Api, callers: Callers) -> None:
+    token, owner = callers.token("support"), callers.people["user"]
+    path = f"/admin/nodes/{callers.node.node_id}/suspend"
+    await api.call("POST", path, {"note": "sold its key"}, token=token)
+    gone = await api.call("DELETE", f"/nodes/{callers.node.node_id}", token=callers.token("user"))
+    assert gone.status_code == 204
+    api.house.clock.advance(timedelta(milliseconds=1))
+    node = await api.house.node(owner, callers.key)
+    assert node.node_id != callers.node.node_id
+
+    async def ask() -> Any:
+        api.house.clock.advance(timedelta(milliseconds=1))
+        signature = token_signature(callers.key, node, api.house.now_ms)
+        body = {"node_id": str(node.node_id), "time_ms": api.house.now_ms}
+        return await api.call("POST", "/nodes/token", {**body, "signature": b64encode(signature).decode()})
+
+    refused = await ask()
+    assert (refused.status_code, refused.json()["code"]) == (403, "node_suspended")
+    (flag,) = (await api.call("GET", f"/admin/abuse/flags?node={node.node_id}", token=token)).json()["items"]
+    assert (flag["state"], flag["user_id"]) == ("active", str(owner.user_id))
+    decisions = await api.call("GET", f"/admin/abuse/flags/{flag['flag_id']}/decisions", token=token)
+    assert [each["note"] for each in decisions.json()["items"]] == [
+        "sold its key",
+        "Its key was enrolled again.",
+    ]
+    let_in = await api.call(
+        "POST", f"/admin/nodes/{node.node_id}/unsuspend", {"note": "bought it back"}, token=token
+    )
+    assert let_in.status_code == 200
+    assert (await ask()).status_code == 200
+
+
 async def test_all_that_the_staff_does_is_written_down(api: Api, callers: Callers) -> None:
     await share(api, callers)
     token, node_id = callers.token("support"), callers.node.node_id

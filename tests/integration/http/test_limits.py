@@ -134,7 +134,9 @@ async def test_pages_of_other_sites_read_only_what_they_may(bundle: Path) -> Non
 async def test_options_tells_all_methods_of_an_address(bundle: Path) -> None:
     async with running_api(bundle) as api:
         assert (await api.client.options(f"{V1}/me")).headers["allow"] == "DELETE, GET, OPTIONS, PATCH"
-        assert (await api.client.options(f"{V1}/nodes/{UUID(int=1)}/score")).headers["allow"] == "GET, OPTIONS"
+        assert (await api.client.options(f"{V1}/nodes/{UUID(int=1)}/score")).headers[
+            "allow"
+        ] == "GET, OPTIONS"
 
 
 async def test_a_plain_read_is_answered_the_same_on_either_way(bundle: Path) -> None:

@@ -82,6 +82,43 @@ async def test_the_owner_reads_every_number_that_the_score_is_made_from(api: Api
     assert {name: part["weight"] for name, part in parts.items()} == formula["parameters"]["weights"]
 
 
+@pytest.mark.parametrize(
+    ("place", "quarters", "sentence"),
+    [
+        (Place(subnet="198.51.100.0/24"), 1, "This node's address is shared by 3 nodes: ×¼."),
+        (Place(), None, "Not measured: the address is private, reserved or not known. Not applied."),
+    ],
+    ids=["public", "private"],
+)
+async def test_what_the_rules_find_holds_the_score_down_and_says_by_how_much(
+    api: Api, place: Place, quarters: int | None, sentence: str
+) -> None:
+    house = api.house
+    owner = await house.person()
+    nodes = [await house.node(owner, Ed25519PrivateKey.generate()) for _ in range(3)]
+    house.clock.advance(timedelta(hours=2))
+    hour = to_ms(house.clock.now()) // 3_600_000
+    token = (await api.sign_in())["access_token"]
+    records = []
+    for node in nodes:
+        connection = new_id()
+        facts = {"answered": 100, "rtt": bytes([0] * 5 + [20] + [0] * 10)}
+        records += [
+            Opened(node.node_id, connection, (hour - 1) * 3_600_000, ADDRESS),
+            Report(node.node_id, connection, hour - 1, 0, HOUR_S, hour * HOUR_S - 1, **facts),
+        ]
+    await house.uptime.apply([Batch("w", 1, records)], {ADDRESS: place})
+    for rule in await house.stores.abuse.rules():
+        await house.stores.abuse.judge(rule, house.clock.now(), 100)
+    await house.scores.recompute(house.clock.now())
+    score = (await api.call("GET", f"/nodes/{nodes[0].node_id}/score", token=token)).json()
+    (gate,) = [gate for gate in score["gates"] if gate["name"] == "shared_address"]
+    assert (gate["quarters"], gate["sentence"]) == (quarters, sentence)
+    assert score["base"] > 0
+    assert score["score"] == (score["base"] if quarters is None else score["base"] * quarters // 4)
+    assert score["sentence"].endswith(f"{score['base']} ×¼." if quarters else f"{score['base']} of 10000.")
+
+
 async def test_a_node_without_a_score_is_not_measured_which_is_not_0(api: Api) -> None:
     owner = await api.house.person()
     token = (await api.sign_in())["access_token"]
