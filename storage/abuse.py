@@ -35,11 +35,11 @@ _HOURS = Parameter(24, 1, 72, "Hours that are looked at.")
 
 KINDS: dict[str, Kind] = {
     "shared_address": Kind(
-        "Many nodes are online at one public address.",
+        "Several nodes are online at one public address.",
         "gate",
         1,
         HOUR,
-        {"nodes": Parameter(3, 2, _NODES, "Nodes at one address from which on it counts as shared.")},
+        {"nodes": Parameter(2, 2, _NODES, "Nodes at one address from which on it counts as shared.")},
     ),
     "shared_subnet": Kind(
         "Many nodes are online in one /24, or in one /64, which is what a single household has.",

@@ -31,7 +31,7 @@ Signal = Callable[[MemoryDatabase, Parameters, datetime], Iterator[Finding]]
 
 
 def shared_address(db: MemoryDatabase, parameters: Parameters, _at: datetime) -> Iterator[Finding]:
-    """Many nodes online at one address."""
+    """Several nodes online at one address."""
     for address, states in _together(db, lambda state: state.address):
         if len(states) >= parameters["nodes"]:
             yield from _shared(states, address, {"nodes": len(states), "address": address})

@@ -48,7 +48,7 @@ async def test_an_operator_reads_and_changes_the_rules(api: Api, callers: Caller
     assert [rule["name"] for rule in answer.json()["items"]] == sorted(KINDS)
     rule = await rule_of(api, callers)
     (parameter,) = rule["parameters"]
-    assert (parameter["name"], parameter["value"], parameter["least"]) == ("nodes", 3, 2)
+    assert (parameter["name"], parameter["value"], parameter["least"]) == ("nodes", 2, 2)
     changed = await api.call(
         "PUT",
         "/admin/abuse/rules/shared_address",

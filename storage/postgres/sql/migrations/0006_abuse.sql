@@ -21,7 +21,7 @@ SELECT name, 1, true, action, gate, parameters::jsonb, clear_after, false, '2026
     ('failing_challenges', 'gate', 0, 10800, '{"hours": 3, "percent": 20, "refused": 20}'),
     ('identical_timing', 'flag', 1, 43200, '{"hours": 24, "nodes": 5, "times": 6}'),
     ('impossible_travel', 'gate', 1, 21600, '{"hours": 24, "km": 500, "km_h": 1000}'),
-    ('shared_address', 'gate', 1, 3600, '{"nodes": 3}'),
+    ('shared_address', 'gate', 1, 3600, '{"nodes": 2}'),
     ('shared_asn', 'flag', 1, 21600, '{"nodes": 5000, "percent": 20}'),
     ('shared_subnet', 'gate', 1, 3600, '{"nodes_24": 64, "nodes_64": 3}'),
     ('two_places', 'gate', 0, 21600, '{"grace": 60, "hours": 24}')
