@@ -15,6 +15,7 @@ from msgspec import Struct
 from core.errors import CloseCode
 from storage.base import Batch, Closed, Described, Health, Opened, Place, Record, Report
 from storage.moves import Move, move_of
+from storage.stretches import Merge, Stretch, Stretches, beginning, session_of
 from storage.uptime import (
     CALM,
     FLAPPING,
@@ -39,7 +40,6 @@ class SessionChange(Struct, kw_only=True):
     """What became known of a session; None means nothing new.
 
     With `opened_ms` it is a new one. `connections` and bytes are to be added. `resumed`: it goes on.
-    `if_open`: where it has an end already, that stays.
     """
 
     opened_ms: int | None = None
@@ -50,7 +50,6 @@ class SessionChange(Struct, kw_only=True):
     closed_ms: int | None = None
     code: int | None = None
     resumed: bool = False
-    if_open: bool = False
     agent_version: str | None = None
     bytes_up: int = 0
     bytes_down: int = 0
@@ -80,9 +79,10 @@ class Fold:
     """Applies records to `states` (by node id), which it changes in place.
 
     `confirmed` are the spans of seconds since the epoch, by node, that are confirmed already in the
-    `hours_asked`. Afterwards `touched` are the
-    nodes that had a record, `changed` the owners of those whose status changed, `sessions` the changes
-    by node and session, `credits` the spans of seconds since the epoch that count besides those reported.
+    `hours_asked`, `sessions` the newest sessions of the nodes in `sessions_asked`. Afterwards `touched` are
+    the nodes that had a record, `changed` the owners of those whose status changed, `sessions` the changes
+    by node and session, to be followed by the `merges`, and `credits` the spans of seconds since the epoch
+    that count besides those reported.
     """
 
     def __init__(
@@ -91,11 +91,14 @@ class Fold:
         rules: Rules,
         places: Mapping[str, Place] | None = None,
         confirmed: Mapping[UUID, Sequence[Span]] | None = None,
+        sessions: Mapping[UUID, Sequence[Stretch]] | None = None,
     ) -> None:
         self.states = states
         self.touched: set[UUID] = set()
         self.changed: set[UUID] = set()
         self.sessions: dict[tuple[UUID, UUID], SessionChange] = {}
+        self._stretches = Stretches(sessions or {}, rules)
+        self._seen_s: dict[UUID, int] = {}
         self.credits: list[tuple[UUID, Span]] = []
         self.moves: list[Move] = []
         self.overlaps: dict[tuple[UUID, UUID], int] = {}
@@ -110,6 +113,11 @@ class Fold:
             if state is not None:
                 self.touched.add(record.node_id)
                 self._apply(state, record, batch.worker)
+
+    @property
+    def merges(self) -> list[Merge]:
+        """The sessions that are parts of others, each with the one that is left."""
+        return self._stretches.merges()
 
     def owners(self) -> set[UUID]:
         """The owners of the touched nodes."""
@@ -149,7 +157,7 @@ class Fold:
         for each in state.unsettled:
             if each.closed_ms is None and each.worker not in alive:
                 each.closed_ms = at_ms
-                self._close_own_session(state, each.connection_id, at_ms, None)
+                self._close_own_session(state, each, at_ms, None)
                 self.touched.add(state.node_id)
         self.settle(state.node_id)
 
@@ -182,6 +190,9 @@ class Fold:
         for each in state.unsettled:
             if each.opened_ms is not None and each.opened_ms < record.at_ms:
                 each.to_s = min(each.to_s, opened_s)
+        move = move_of(state, record, self._places.get(record.address, _NOWHERE))
+        if move is not None:
+            self.moves.append(move)
         newest = state.opened_ms, state.connection_id.int if state.connection_id else 0
         # Workers hand their batches on independently, so an older connection may become known later.
         if (record.at_ms, record.connection_id.int) <= newest:
@@ -195,15 +206,12 @@ class Fold:
 
     def _open_newest(self, state: NodeState, record: Opened, worker: str) -> None:
         place = self._places.get(record.address, _NOWHERE)
-        move = move_of(state, record, place)
-        if move is not None:
-            self.moves.append(move)
         address = storable(record.address)
         back_soon = state.online or (
             state.closed_ms is not None and record.at_ms - state.closed_ms <= self._rules.window_ms
         )
-        if state.session_id is None or not back_soon:
-            self._begin_session(state, record.connection_id)
+        if state.session_id is None or not self._is_near(state, record.at_ms):
+            self._begin_session(state, record.connection_id, record.at_ms)
             change = self._session(state)
             change.opened_ms, change.connections = record.at_ms, 1
         else:
@@ -221,12 +229,24 @@ class Fold:
         state.presumed, state.closed_ms, state.closed_code = False, None, None
         self._set_status(state, record.at_ms)
 
-    def _begin_session(self, state: NodeState, connection_id: UUID) -> None:
+    def _is_near(self, state: NodeState, at_ms: int) -> bool:
+        """Whether the newest connection is known to have been there within the window before `at_ms`.
+
+        It may have been open for longer than was heard of: then the sessions are put together later.
+        """
+        last_ms = self._stretches.last_of_newest(state)
+        seen_ms = max(state.seen_s, self._seen_s.get(state.node_id, 0)) * 1000
+        if state.online and seen_ms <= at_ms:
+            last_ms = max(last_ms, seen_ms)
+        return at_ms - last_ms <= self._rules.window_ms
+
+    def _begin_session(self, state: NodeState, connection_id: UUID, at_ms: int) -> None:
         if state.session_id is not None:
             former = self._session(state)
             former.bytes_up += state.session_up
             former.bytes_down += state.session_down
             state.session_up = state.session_down = 0
+        self._stretches.begin(state, connection_id, at_ms)
         state.session_id = connection_id
 
     def _open_late(self, state: NodeState, record: Opened, worker: str, early: Unsettled | None) -> None:
@@ -242,29 +262,55 @@ class Fold:
         )
         if early is not None:
             left.closed_ms, left.code = early.closed_ms, early.code
+        known = self._stretches.of(state)
         state.unsettled = [*state.unsettled, left]
-        if state.belongs_to_session(record.connection_id):
-            self._session(state).connections += 1
-            return
-        change = self.sessions.setdefault((record.node_id, record.connection_id), SessionChange())
-        change.opened_ms, change.connections, change.worker = record.at_ms, 1, worker
-        change.address = storable(record.address)
-        change.place = self._places.get(record.address, _NOWHERE)
-        change.closed_ms, change.code = left.closed_ms, left.code
+        alone = Stretch(
+            session_id=record.connection_id,
+            opened_ms=record.at_ms,
+            last_ms=max(record.at_ms, left.closed_ms or 0),
+        )
+        near = self._stretches.near(known, alone)
+        first = min([*near, alone], key=beginning)
+        change = self._change(state.node_id, first.session_id)
+        change.connections += 1
+        if first is alone:
+            known.append(alone)
+            change.opened_ms = record.at_ms
+        if first is alone or record.at_ms >= first.last_ms:
+            # Nothing of this session is newer.
+            change.worker, change.address = worker, storable(record.address)
+            change.place = self._places.get(record.address, _NOWHERE)
+            change.closed_ms, change.code, change.resumed = left.closed_ms, left.code, left.closed_ms is None
+        elif left.closed_ms is not None and left.closed_ms > first.last_ms:
+            change.closed_ms, change.code, change.resumed = left.closed_ms, left.code, False
+        first.last_ms = max(first.last_ms, alone.last_ms)
+        self._stretches.unite(state, near if first in near else [alone, *near])
+
+    def _extend(self, state: NodeState, left: Unsettled, at_ms: int) -> None:
+        """An older connection was there at `at_ms`: so others may be of its session."""
+        known = self._stretches.of(state)
+        own = session_of(known, left)
+        if own is not None:
+            own.last_ms = max(own.last_ms, at_ms)
+            self._stretches.unite(state, self._stretches.near(known, own))
 
     def _follow(self, state: NodeState, opened_s: int) -> None:
         """The newest connection is about to be followed by one opened at `opened_s`."""
-        if state.connection_id is None or not state.sound:
+        if state.connection_id is None:
             return
-        if not state.online and not (state.presumed or is_ours(state.closed_code)):
+        excused = state.sound and (state.online or state.presumed or is_ours(state.closed_code))
+        if not state.online and not excused:
             return
+        from_s = (
+            max(state.opened_ms // 1000, self._confirmed_before(state, opened_s)) if excused else opened_s
+        )
         left = Unsettled(
             connection_id=state.connection_id,
             worker=state.worker,
             opened_ms=state.opened_ms,
             closed_ms=state.closed_ms,
             code=state.closed_code,
-            from_s=max(state.opened_ms // 1000, self._confirmed_before(state, opened_s)),
+            from_s=from_s,
             to_s=opened_s,
         )
         state.unsettled = [*state.unsettled, left]
@@ -279,15 +325,17 @@ class Fold:
             left = Unsettled(connection_id=record.connection_id)
             state.unsettled = [*state.unsettled, left]
         else:
-            self._close_own_session(state, record.connection_id, record.at_ms, record.code)
+            self._close_own_session(state, left, record.at_ms, record.code)
         left.closed_ms, left.code = record.at_ms, record.code
         self.settle(state.node_id)
 
-    def _close_own_session(self, state: NodeState, connection_id: UUID, at_ms: int, code: int | None) -> None:
-        """An older connection has ended: so has the session that it alone was, if there is one."""
-        if not state.belongs_to_session(connection_id):
-            change = self.sessions.setdefault((state.node_id, connection_id), SessionChange())
-            change.closed_ms, change.code, change.if_open = at_ms, code, True
+    def _close_own_session(self, state: NodeState, left: Unsettled, at_ms: int, code: int | None) -> None:
+        """An older connection has ended: so has its session, unless that is the newest one."""
+        own = session_of(self._stretches.of(state), left)
+        if own is not None and own.session_id != state.session_id and at_ms >= own.last_ms:
+            change = self._change(state.node_id, own.session_id)
+            change.closed_ms, change.code, change.resumed = at_ms, code, False
+        self._extend(state, left, at_ms)
 
     def _end(self, state: NodeState, at_ms: int, code: int | None) -> None:
         if not is_ours(code):
@@ -313,6 +361,10 @@ class Fold:
             if record.connection_id != state.connection_id:
                 key = state.node_id, record.connection_id
                 self.overlaps[key] = max(self.overlaps.get(key, 0), end)
+        self._seen_s[state.node_id] = max(self._seen_s.get(state.node_id, 0), record.at_s)
+        for each in state.unsettled:
+            if each.connection_id == record.connection_id and each.opened_ms is not None:
+                self._extend(state, each, record.at_s * 1000)
         self._revive(state, record.connection_id, record.at_s * 1000)
         self.settle(state.node_id)
 
@@ -365,7 +417,12 @@ class Fold:
     def _session(self, state: NodeState) -> SessionChange:
         if state.session_id is None:
             raise AssertionError("a connection is of a session")
-        return self.sessions.setdefault((state.node_id, state.session_id), SessionChange())
+        return self._change(state.node_id, state.session_id)
+
+    def _change(self, node_id: UUID, session_id: UUID) -> SessionChange:
+        """What became known of a session, or of its newest part."""
+        part = self._stretches.newest_part(node_id, session_id)
+        return self.sessions.setdefault((node_id, part), SessionChange())
 
     def _set_status(self, state: NodeState, at_ms: int) -> None:
         status = status_of(state, at_ms, self._rules)

@@ -13,7 +13,7 @@ EARTH_KM = 6371.0088
 
 
 class Move(Struct, frozen=True, kw_only=True):
-    """The newest connection of a node was followed by one from another public address.
+    """A connection of a node was followed by one from another public address.
 
     `left_ms` is when the node was last known at the former one, `at_ms` when the new connection opened
     (milliseconds since the epoch); `km` is how far apart the two are, None if it is not known.
@@ -34,32 +34,49 @@ class Move(Struct, frozen=True, kw_only=True):
     km: int | None = None
 
 
+class Stay(Struct, frozen=True):
+    """A connection of a node, and a time at which the node was there."""
+
+    connection_id: UUID
+    address: str
+    place: Place
+    at_ms: int
+
+
 def move_of(state: NodeState, opened: Opened, place: Place) -> Move | None:
     """The move that `opened` at `place` is, given the state before it; None if it is none.
 
-    What is no public address is nowhere: neither left nor arrived at.
+    If others followed it before it was heard of, it is the move from there to the newest of them. What is no
+    public address is nowhere: neither left nor arrived at.
     """
-    before = state.place
-    if state.connection_id is None or opened.address == state.address:
+    if state.connection_id is None:
         return None
-    if not before.subnet or not place.subnet:
-        return None
+    this = Stay(opened.connection_id, opened.address, place, opened.at_ms)
+    if (opened.at_ms, opened.connection_id.int) < (state.opened_ms, state.connection_id.int):
+        newest = Stay(state.connection_id, state.address, state.place, state.opened_ms)
+        return _move(state, this, newest)
     # Reports may still be on their way: then it was there for longer, and travelled faster, than is known.
     left_ms = min(max(state.opened_ms, state.confirmed_to * 1000), opened.at_ms)
+    return _move(state, Stay(state.connection_id, state.address, state.place, left_ms), this)
+
+
+def _move(state: NodeState, left: Stay, arrived: Stay) -> Move | None:
+    if left.address == arrived.address or not left.place.subnet or not arrived.place.subnet:
+        return None
     return Move(
         user_id=state.user_id,
         node_id=state.node_id,
-        from_connection=state.connection_id,
-        to_connection=opened.connection_id,
-        left_ms=left_ms,
-        at_ms=opened.at_ms,
-        from_address=state.address,
-        to_address=opened.address,
-        from_subnet=before.subnet,
-        to_subnet=place.subnet,
-        from_country=before.country,
-        to_country=place.country,
-        km=distance(before, place),
+        from_connection=left.connection_id,
+        to_connection=arrived.connection_id,
+        left_ms=left.at_ms,
+        at_ms=arrived.at_ms,
+        from_address=left.address,
+        to_address=arrived.address,
+        from_subnet=left.place.subnet,
+        to_subnet=arrived.place.subnet,
+        from_country=left.place.country,
+        to_country=arrived.place.country,
+        km=distance(left.place, arrived.place),
     )
 
 

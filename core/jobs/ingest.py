@@ -22,6 +22,8 @@ REFUSED_KEPT = 1000
 # One transaction takes about as much as this at most: nothing is added beyond.
 MOST_RECORDS = 50_000
 MOST_ENTRIES = 200
+# Transactions at a time: while one counts, the next one is filled.
+AHEAD = 2
 # Entries of one read: nothing else is done while its answer is parsed.
 READ = 20
 BLOCK_MS = 1000
@@ -59,8 +61,8 @@ class Ingest:
 
     An entry is acknowledged after the transaction that applied it, so whatever dies in between, it comes
     again; the store applies each batch once. While a transaction runs the next entries are read and
-    decoded: one entry at a time if there is time, many at once if not. An entry that cannot be read or
-    applied is passed over: logged, counted and kept in `REFUSED_STREAM`.
+    decoded: one entry at a time if there is time, many at once if not, and a full load is staged already.
+    An entry that cannot be read or applied is passed over: logged, counted and kept in `REFUSED_STREAM`.
     """
 
     def __init__(
@@ -102,23 +104,33 @@ class Ingest:
         Raises:
             StorageUnavailable: a server is away; nothing is lost, call it again.
         """
-        self._next, self._busy = _Load(), False
+        self._next = _Load()
         # What was applied when the answer was lost, or by a process that died, was perhaps never told.
         self._overviews.everybody()
         reading = asyncio.create_task(self._read(recovered))
+        running = [reading]
         reading.add_done_callback(lambda _: self._filled.set())
         try:
             while True:
-                load = await self._loaded(reading)
-                await self._apply(load.batches, load.places)
-                await self._streams.acknowledge(INGEST_STREAM, GROUP, load.ids)
-                self._counts["entries"] += len(load.ids)
-                self._lag_ms = max(self._clock.now_ms() - int(load.ids[-1].partition("-")[0]), 0)
-                self._busy = False
-                recovered()
+                for task in running:
+                    if task.done():
+                        task.result()
+                running = [task for task in running if not task.done()]
+                self._busy = len(running) > 1
+                # A full load is staged while the one before it is counted; others wait and grow.
+                if self._next.ids and (not self._busy or (self._next.full and len(running) <= AHEAD)):
+                    load, self._next = self._next, _Load()
+                    self._room.set()
+                    applying = asyncio.create_task(self._take_in(load, recovered))
+                    applying.add_done_callback(lambda _: self._filled.set())
+                    running.append(applying)
+                else:
+                    self._filled.clear()
+                    await self._filled.wait()
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def measure(self) -> None:
         """Look how much waits.
@@ -160,16 +172,12 @@ class Ingest:
                 recovered()
             await self._hand_on(entries)
 
-    async def _loaded(self, reading: asyncio.Task[None]) -> _Load:
-        """What was read until now, as soon as it is anything; raises what ended the reading."""
-        while not self._next.ids:
-            if reading.done():
-                reading.result()
-            self._filled.clear()
-            await self._filled.wait()
-        load, self._next, self._busy = self._next, _Load(), True
-        self._room.set()
-        return load
+    async def _take_in(self, load: _Load, recovered: Callable[[], None]) -> None:
+        await self._apply(load.batches, load.places)
+        await self._streams.acknowledge(INGEST_STREAM, GROUP, load.ids)
+        self._counts["entries"] += len(load.ids)
+        self._lag_ms = max(self._clock.now_ms() - int(load.ids[-1].partition("-")[0]), 0)
+        recovered()
 
     async def _hand_on(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Add entries to the next load, as soon as there is room."""

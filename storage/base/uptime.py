@@ -172,7 +172,10 @@ class UptimeStore(Protocol):
     life (`Report`, `Health`) of such a connection, observed after it, takes it back.
 
     **Sessions.** A connection that opens within the resume window after the end of the last one continues
-    its session. If the last one ended by our doing (its worker died, or drained: 4001), the seconds between
+    its session, which the first one began. Workers may be heard in any order: sessions that turn out to be
+    one become one. While the end of the last connection is not known, it was there when it was reported last.
+
+    If the last one ended by our doing (its worker died, or drained: 4001), the seconds between
     the last confirmed one and the new connection's beginning count as confirmed as soon as the new
     connection's first seconds are. Who dropped a connection otherwise has nothing for the time between.
 

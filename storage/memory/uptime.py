@@ -10,6 +10,7 @@ from storage.fold import Fold, SessionChange, hours_asked
 from storage.memory.database import MemoryDatabase, Writer
 from storage.memory.moves import keep_moves
 from storage.rtt import BUCKETS
+from storage.stretches import Merge, Stretch, sessions_asked
 from storage.uptime import (
     COUNT_LIMIT,
     HOUR_S,
@@ -165,7 +166,19 @@ class MemoryUptime:
         for node_id, hour in hours_asked(states.values(), batches, self._rules):
             if sums := self._db.hours.get((node_id, hour)):
                 confirmed.setdefault(node_id, []).extend(since_epoch(hour, sums.confirmed))
-        return Fold(states, self._rules, places, confirmed)
+        sessions = {
+            node_id: [
+                Stretch(
+                    session_id=session.session_id,
+                    opened_ms=to_ms(session.opened_at),
+                    last_ms=to_ms(session.closed_at or session.opened_at),
+                )
+                for session in self._db.node_sessions.values()
+                if session.node_id == node_id
+            ]
+            for node_id in sessions_asked(states.values(), batches)
+        }
+        return Fold(states, self._rules, places, confirmed, sessions)
 
     def _claim(self, batches: Sequence[Batch]) -> tuple[list[Batch], int]:
         """Those batches that were not applied before, and by how many the missing ones grew."""
@@ -224,7 +237,21 @@ class MemoryUptime:
             self._credit(fold.states[node_id], span)
         for (node_id, session_id), change in fold.sessions.items():
             self._change_session(fold.states[node_id], session_id, change)
+        for merge in fold.merges:
+            self._merge_sessions(merge)
         keep_moves(self._db, fold.moves, fold.overlaps)
+
+    def _merge_sessions(self, merge: Merge) -> None:
+        part = self._db.node_sessions.pop((merge.node_id, merge.session_id))
+        session = self._db.node_sessions[merge.node_id, merge.into]
+        session.connections += part.connections
+        session.bytes_up = limited(session.bytes_up, part.bytes_up, COUNT_LIMIT)
+        session.bytes_down = limited(session.bytes_down, part.bytes_down, COUNT_LIMIT)
+        if merge.newest:
+            session.closed_at, session.code = part.closed_at, part.code
+            session.worker, session.address = part.worker, part.address
+            session.country, session.asn = part.country, part.asn
+            session.agent_version = part.agent_version or session.agent_version
 
     def _credit(self, state: NodeState, span: Span) -> None:
         for hour, part in split_hours(*span):
@@ -253,7 +280,7 @@ class MemoryUptime:
         session.bytes_down = limited(session.bytes_down, change.bytes_down, COUNT_LIMIT)
         if change.resumed:
             session.closed_at = session.code = None
-        if change.closed_ms is not None and not (change.if_open and session.closed_at):
+        if change.closed_ms is not None:
             session.closed_at, session.code = from_ms(change.closed_ms), change.code
         if change.worker is not None and change.address is not None:
             session.worker, session.address = change.worker, change.address

@@ -43,7 +43,8 @@ _FIELDS = "!h i16s i16s ii ii iq iq iq iq i8s i8s ii ii ii ii ii ii".replace(" "
 _NO_SPAN = Layout(_FIELDS + "ii").pack
 _ONE_SPAN = Layout(_FIELDS + "iiiBiiii").pack
 _LOWER_INCLUDED = 2
-_ROWS_AT_ONCE = 500
+# As many as make the other tasks wait for some milliseconds.
+_ROWS_AT_ONCE = 4000
 
 
 class Counted(Struct):
@@ -80,6 +81,13 @@ class StagedReports:
             schema_name="pg_temp",
         )
 
+    async def clear(self) -> None:
+        """Forget what is staged."""
+        await self._connection.execute(_SQL["clear"])
+        self._rows = 0
+        self._nodes.clear()
+        self._hours.clear()
+
     async def concerned(self) -> list[UUID]:
         """Nodes about whose connections these reports may say something."""
         rows = await self._connection.fetch(_SQL["concerned"])
@@ -100,7 +108,7 @@ class StagedReports:
         """Add all that is staged to the sums of nodes and network."""
         counted = Counted(days={hour // 24 for hour in self._hours})
         source = "staged_report"
-        several = self._credits or len(self._nodes) < self._rows
+        several = self._credits > 0 or len(self._nodes) < self._rows
         if several:
             await self._connection.execute(_SQL["gather"])
             source = "gathered_report"

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from core.clock import from_ms
+from core.clock import from_ms, to_ms
 from storage.base import Batch, Place
 from storage.fold import Fold, hours_asked
 from storage.postgres.moves import save_moves
 from storage.postgres.queries import load
+from storage.stretches import Stretch, sessions_asked
 from storage.uptime import COUNT_LIMIT, NodeState, Rules, Span, Unsettled, since_epoch
 
 _SQL = load("uptime")
@@ -25,8 +26,9 @@ class LoadedFold(Fold):
         rules: Rules,
         places: Mapping[str, Place],
         confirmed: Mapping[UUID, Sequence[Span]],
+        sessions: Mapping[UUID, Sequence[Stretch]],
     ) -> None:
-        super().__init__(states, rules, places, confirmed)
+        super().__init__(states, rules, places, confirmed, sessions)
         self.were_online = {
             node_id: state.place.country or "" for node_id, state in states.items() if state.online
         }
@@ -61,7 +63,18 @@ async def load_fold(
         for row in await connection.fetch(_SQL["confirmed"], nodes, hours):
             spans = ((span.lower, span.upper) for span in row["confirmed"])
             confirmed.setdefault(row["node_id"], []).extend(since_epoch(row["hour"], spans))
-    return LoadedFold(states, rules, places or {}, confirmed)
+    sessions: dict[UUID, list[Stretch]] = {
+        node_id: [] for node_id in sessions_asked(states.values(), batches)
+    }
+    if sessions:
+        for row in await connection.fetch(_SQL["newest_sessions"], list(sessions)):
+            opened, closed = row["opened_at"], row["closed_at"]
+            sessions[row["node_id"]].append(
+                Stretch(
+                    session_id=row["session_id"], opened_ms=to_ms(opened), last_ms=to_ms(closed or opened)
+                )
+            )
+    return LoadedFold(states, rules, places or {}, confirmed, sessions)
 
 
 async def save_fold(connection: Any, fold: LoadedFold) -> None:
@@ -99,7 +112,7 @@ async def _save_sessions(connection: Any, fold: Fold) -> None:
         where = change.worker, change.address, change.place.country, change.place.asn
         sums = change.connections, min(change.bytes_up, COUNT_LIMIT), min(change.bytes_down, COUNT_LIMIT)
         if change.opened_ms is None:
-            end = closed, change.code, change.resumed, change.if_open
+            end = closed, change.code, change.resumed
             changed.append((*key, *end, *where, change.agent_version, *sums))
         else:
             opened, version = from_ms(change.opened_ms), change.agent_version or ""
@@ -108,6 +121,12 @@ async def _save_sessions(connection: Any, fold: Fold) -> None:
         await connection.execute(_SQL["add_sessions"], *_columns(added))
     if changed:
         await connection.execute(_SQL["change_sessions"], *_columns(changed), COUNT_LIMIT)
+    merges = [
+        (fold.states[merge.node_id].user_id, merge.node_id, merge.session_id, merge.into, merge.newest)
+        for merge in fold.merges
+    ]
+    if merges:
+        await connection.execute(_SQL["merge_sessions"], *_columns(merges), COUNT_LIMIT)
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

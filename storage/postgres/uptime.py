@@ -1,5 +1,6 @@
 """Who is online, and in which seconds each node was confirmed."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,33 +24,36 @@ _CLOSE_SECONDS = 300.0
 class PostgresUptime:
     """`UptimeStore` on PostgreSQL.
 
-    `apply` takes a fixed number of statements, whatever the number of records.
+    `apply` takes a fixed number of statements, whatever the number of records. Of two calls at a time the
+    second stages its reports while the first counts; they are applied in the order of the calls.
     """
 
     def __init__(self, pool: Pool, rules: Rules | None = None) -> None:
         self._pool = pool
         self._rules = rules or Rules()
+        self._staging = asyncio.Lock()
 
     async def apply(self, batches: Sequence[Batch], places: Mapping[str, Place]) -> Applied:
         async with self._pool.transaction() as connection:
-            await connection.fetchval(_SQL["lock"])
+            staged = StagedReports(connection)
+            # Whoever comes next stages while this one counts, and counts after it.
+            async with self._staging:
+                reports = _reports(batches)
+                if reports:
+                    await staged.prepare()
+                    await staged.copy(reports)
+                await connection.fetchval(_SQL["lock"])
             fresh, grown = await _claim(connection, batches)
             if not fresh:
                 return Applied(touched=set(), changed=set(), duplicates=len(batches))
-            reports: list[Report] = []
-            others: set[UUID] = set()
-            events = 0
-            for batch in fresh:
-                for record in batch.records:
-                    if type(record) is Report:
-                        reports.append(record)
-                    else:
-                        others.add(record.node_id)
-                        events += 1
-            staged = StagedReports(connection)
-            if reports:
-                await staged.prepare()
+            if reports and len(fresh) < len(batches):
+                reports = _reports(fresh)
+                await staged.clear()
                 await staged.copy(reports)
+            others = {
+                record.node_id for batch in fresh for record in batch.records if type(record) is not Report
+            }
+            if reports:
                 others.update(await staged.concerned())
             fold, known = Fold({}, self._rules), 0
             if others:
@@ -71,7 +75,7 @@ class PostgresUptime:
                 changed=fold.changed,
                 duplicates=len(batches) - len(fresh),
                 missing=grown,
-                unknown=events - known + len(reports) - counted.records,
+                unknown=sum(len(batch.records) for batch in fresh) - known - counted.records,
             )
 
     async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:
@@ -166,6 +170,10 @@ class PostgresUptime:
         elif not prepared:
             return Counted()
         return await staged.count()
+
+
+def _reports(batches: Iterable[Batch]) -> list[Report]:
+    return [record for batch in batches for record in batch.records if type(record) is Report]
 
 
 async def _claim(connection: Any, batches: Sequence[Batch]) -> tuple[list[Batch], int]:

@@ -112,6 +112,27 @@ async def test_one_call_may_span_hours_and_days(scene: Scene) -> None:
     assert len(await scene.network_hours()) == 60
 
 
+async def test_of_many_nodes_each_begins_its_hour_from_the_one_it_was_in(stores: Stores) -> None:
+    scenes = [await Scene.of(stores) for _ in range(5)]
+    there, away, late, steady, _fresh = scenes
+    connection = new_id()
+    before = {there: 71, away: 0, late: 73, steady: 72}
+    for scene, hour in before.items():
+        await there.observe(scene.report(connection, 0, 10, hour=HOUR + hour, bytes_up=1))
+    await there.observe(*(scene.report(connection, 5, 25, hour=HOUR + 72, bytes_up=2) for scene in scenes))
+    found = [await scene.hours() for scene in scenes]
+    assert found == [[(11, 10), (12, 20)], [(12, 10), (12, 20)], [(12, 20), (13, 10)], [(12, 25)], [(12, 20)]]
+    assert [(await scene.node()).confirmed_seconds for scene in scenes] == [30, 30, 30, 25, 20]
+    assert [(await scene.sums(HOUR + 72)).bytes_up for scene in scenes] == [2, 2, 2, 3, 2]
+    network = await there.network_hours()
+    assert {hour - HOUR: sums[:3] for (hour, _), sums in network.items()} == {
+        0: (1, 10, 1),
+        71: (1, 10, 1),
+        72: (5, 105, 11),
+        73: (1, 10, 1),
+    }
+
+
 async def test_a_late_hour_that_was_empty_is_begun(scene: Scene) -> None:
     await scene.observe(scene.report(new_id(), 0, 10, hour=HOUR + 2))
     await scene.observe(scene.report(new_id(), 0, 10, rtt_us=7, at_s=NOON_S - 9))

@@ -1,14 +1,22 @@
 """What every `UptimeStore` guarantees: presence, status, sessions, batches, totals."""
 
 import asyncio
+import random
 from datetime import timedelta
+from itertools import pairwise, permutations
+from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.observations import HOUR, HOUR_MS, NOON, NOON_S, Scene
-from support.stores import Stores, make_node
+from support.servers import Databases
+from support.stores import Stores, make_node, memory_stores, postgres_stores
 
 from core.clock import from_ms, new_id
-from storage.base import CountryNow, Described, Health, NodeTotals, Opened, Place, Report
+from storage.base import Batch, CountryNow, Described, Health, NodeTotals, Opened, Place, Record, Report
+from storage.postgres import connect
+from storage.uptime import NodeSession
 
 DAY = timedelta(days=1)
 
@@ -414,6 +422,214 @@ async def test_suspension_closes_the_session(scene: Scene) -> None:
     await scene.stores.uptime.suspend(scene.node_id, True, from_ms(NOON + 5000))
     (session,) = await scene.sessions()
     assert (session.closed_at, session.code) == (from_ms(NOON + 5000), 4503)
+
+
+# --- one session, in whatever order its connections are heard of ----------------------------------
+
+
+def about(sessions: list[NodeSession]) -> list[tuple[object, ...]]:
+    """What sessions are, apart from who saw them."""
+    return [(s.session_id, s.opened_at, s.closed_at, s.code, s.connections) for s in sessions]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_session_begins_with_the_connection_that_was_opened_first(
+    scene: Scene, together: bool
+) -> None:
+    old, new = new_id(), new_id()
+    places = {"192.0.2.7": Place(country="DE", asn=64500)}
+    later = scene.batch(scene.opened(new, NOON + 39), Described(scene.node_id, new, "1.2"), worker="worker-c")
+    bytes_later = scene.batch(scene.report(new, 0, 9, bytes_up=5, bytes_down=1), worker="worker-c")
+    late = scene.batch(
+        Opened(scene.node_id, old, NOON, "192.0.2.8"), scene.report(old, 0, 9, bytes_up=3), worker="worker-a"
+    )
+    for batches in [[later, bytes_later, late]] if together else [[later], [bytes_later], [late]]:
+        await scene.stores.uptime.apply(batches, places)
+    (session,) = await scene.sessions()
+    assert about([session]) == [(old, from_ms(NOON), None, None, 2)]
+    assert (session.worker, session.address, session.agent_version) == ("worker-c", "192.0.2.7", "1.2")
+    assert (session.country, session.asn) == ("DE", 64500)
+    assert await scene.session_bytes(old) == (8, 1)
+    await scene.observe(scene.closed(old, NOON + 8000), worker="worker-a")
+    await scene.observe(scene.report(old, 9, 9, bytes_up=1), worker="worker-a")
+    await scene.observe(scene.report(new, 9, 20, bytes_up=1), worker="worker-c")
+    await scene.observe(scene.closed(new, NOON + 20_000, 1001), worker="worker-c")
+    sessions = await scene.sessions()
+    assert about(sessions) == [(old, from_ms(NOON), from_ms(NOON + 20_000), 1001, 2)]
+    assert await scene.session_bytes(old) == (10, 1)
+    assert await scene.pending() == 0
+
+
+@pytest.mark.parametrize(("away", "continues"), [(60_000, True), (60_001, False)])
+@pytest.mark.parametrize("ended_first", [True, False])
+async def test_a_session_heard_of_late_is_another_one_if_it_ended_too_early(
+    scene: Scene, away: int, continues: bool, ended_first: bool
+) -> None:
+    old, new, end = new_id(), new_id(), NOON + 100_000
+    opened, closed = scene.batch(scene.opened(old, NOON)), scene.batch(scene.closed(old, end))
+    await scene.observe(
+        scene.opened(new, end + away), scene.closed(new, end + away + 1000, 1006), worker="worker-b"
+    )
+    for batch in (closed, opened) if ended_first else (opened, closed):
+        await scene.stores.uptime.apply([batch], {})
+    began, ended = from_ms(end + away), from_ms(end + away + 1000)
+    assert about(await scene.sessions()) == (
+        [(old, from_ms(NOON), ended, 1006, 2)]
+        if continues
+        else [(old, from_ms(NOON), from_ms(end), 1000, 1), (new, began, ended, 1006, 1)]
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+async def test_a_connection_between_two_sessions_makes_one_of_them(
+    scene: Scene, order: tuple[int, ...]
+) -> None:
+    ids = [new_id() for _ in range(3)]
+    for number in order:
+        opened = NOON + number * 100_000
+        worker = f"worker-{number}"
+        await scene.observe(
+            scene.opened(ids[number], opened),
+            scene.report(ids[number], 0, 9, bytes_up=1 << number),
+            scene.closed(ids[number], opened + 50_000, 1000 + number),
+            worker=worker,
+        )
+    (session,) = await scene.sessions()
+    assert about([session]) == [(ids[0], from_ms(NOON), from_ms(NOON + 250_000), 1002, 3)]
+    assert session.worker == "worker-2"
+    assert await scene.session_bytes(ids[0]) == (7, 0)
+
+
+async def test_who_was_seen_shortly_before_the_next_connection_is_still_in_its_session(scene: Scene) -> None:
+    old, new = new_id(), new_id()
+    await scene.observe(scene.opened(old, NOON), scene.report(old, 0, 590))
+    await scene.observe(scene.opened(new, NOON + 600_000), worker="worker-b")
+    assert about(await scene.sessions()) == [(old, from_ms(NOON), None, None, 2)]
+
+
+@pytest.mark.parametrize("by", ["report", "closed", "death"])
+async def test_who_turns_out_to_have_been_there_is_still_in_its_session(scene: Scene, by: str) -> None:
+    old, new = new_id(), new_id()
+    await scene.observe(scene.opened(old, NOON))
+    await scene.observe(scene.opened(new, NOON + 600_000), worker="worker-b")
+    assert [s.session_id for s in await scene.sessions()] == [old, new]
+    if by == "report":
+        await scene.observe(scene.report(old, 0, 590))
+    elif by == "closed":
+        await scene.observe(scene.closed(old, NOON + 595_000))
+    else:
+        await scene.stores.uptime.close_workers(["worker-b"], from_ms(NOON + 601_000))
+    assert about(await scene.sessions()) == [(old, from_ms(NOON), None, None, 2)]
+    assert (await scene.node()).status == "online"
+
+
+class Came:
+    """Connections as (opened, closed) in seconds, and the calls in which they are heard of.
+
+    Each call is a list of batches (connection, number of its record).
+    """
+
+    def __init__(
+        self, connections: list[tuple[int, int]], calls: list[list[tuple[int, int]]], reports: bool
+    ) -> None:
+        self.connections = connections
+        self.calls = calls
+        self.reports = reports
+
+    def __repr__(self) -> str:
+        return f"Came({self.connections}, {self.calls}, {self.reports})"
+
+    def sessions(self, ids: list[UUID]) -> list[tuple[object, ...]]:
+        """The sessions by the port's rule, from the connections in their order."""
+        found: list[list[int]] = []
+        for number, (opened, _) in enumerate(self.connections):
+            if found and opened - self.connections[found[-1][-1]][1] <= 60:
+                found[-1].append(number)
+            else:
+                found.append([number])
+        return [
+            (
+                ids[numbers[0]],
+                from_ms(NOON + self.connections[numbers[0]][0] * 1000),
+                from_ms(NOON + self.connections[numbers[-1]][1] * 1000),
+                1000 + numbers[-1],
+                len(numbers),
+            )
+            for numbers in found
+        ]
+
+
+@st.composite
+def came(draw: st.DrawFn) -> Came:
+    moments = st.lists(st.integers(0, 500), min_size=1, max_size=5, unique=True).map(sorted)
+    opened = draw(moments)
+    closed: list[int] = []
+    for at in opened:
+        # Who has two connections closes the older one first.
+        closed.append(draw(st.integers(max([at, *(each + 1 for each in closed)]), at + 200)))
+    rng = random.Random(draw(st.integers(0, 1 << 32)))
+    reports = draw(st.booleans())
+    each = [(number, part) for number in range(len(opened)) for part in range(3 if reports else 2)]
+    rng.shuffle(each)
+    if reports:
+        # A worker is heard in its order: nobody is reported before it came.
+        parts = {number: iter(range(3)) for number in range(len(opened))}
+        each = [(number, next(parts[number])) for number, _ in each]
+    cut = draw(st.sampled_from([1, 2, 100]))
+    calls = [each[start : start + cut] for start in range(0, len(each), cut)]
+    return Came(list(zip(opened, closed, strict=True)), calls, reports)
+
+
+async def check_sessions(stores: Stores, story: Came) -> None:
+    scene = await Scene.of(stores)
+    ids = [new_id() for _ in story.connections]
+
+    def batch(number: int, part: int) -> Batch:
+        opened, closed = story.connections[number]
+        end = scene.closed(ids[number], NOON + closed * 1000, 1000 + number)
+        records: list[Record] = [scene.opened(ids[number], NOON + opened * 1000), end]
+        if story.reports:
+            records.insert(1, scene.report(ids[number], opened, closed, bytes_up=1 << number))
+        return Batch(f"{scene.node_id} {number}", part + 1, [records[part]])
+
+    for call in story.calls:
+        await stores.uptime.apply([batch(*each) for each in call], {})
+    sessions = await scene.sessions()
+    assert about(sessions) == story.sessions(ids)
+    if story.reports:
+        moved = [(await scene.session_bytes(session.session_id))[0] for session in sessions]
+        firsts = [*(ids.index(session.session_id) for session in sessions), len(ids)]
+        assert moved == [(1 << end) - (1 << first) for first, end in pairwise(firsts)]
+    node = await scene.node()
+    assert node.status in ("offline", "degraded")
+
+
+@given(came())
+@settings(max_examples=300, deadline=None)
+async def test_in_memory_sessions_do_not_depend_on_the_order_in_which_they_are_heard_of(story: Came) -> None:
+    await check_sessions(memory_stores(), story)
+
+
+@pytest.fixture(scope="module")
+async def shared_stores(databases: Databases):
+    dsn = await databases.create()
+    pool = await connect(dsn)
+    yield postgres_stores(pool)
+    await pool.close()
+    await databases.drop(dsn)
+
+
+# The examples share a database: each has a user, a node and workers of its own.
+@given(story=came())
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+async def test_in_postgresql_sessions_do_not_depend_on_the_order_in_which_they_are_heard_of(
+    shared_stores: Stores, story: Came
+) -> None:
+    await check_sessions(shared_stores, story)
 
 
 # --- what is known of nodes and network -----------------------------------------------------------

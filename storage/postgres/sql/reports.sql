@@ -40,6 +40,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS turning_report (
     late    boolean NOT NULL
 ) ON COMMIT DELETE ROWS
 
+-- name: clear
+TRUNCATE pg_temp.staged_report
+
 -- name: concerned
 -- Reported nodes whose connection may turn out to be alive, or of which something is not settled. OFFSET 0,
 -- here and below: staged rows are looked up one by one, whatever the planner holds of temporary tables.
@@ -223,7 +226,7 @@ WITH newer AS MATERIALIZED (
         jitter_us = CASE WHEN r.at_s >= n.seen_s AND r.new_jitter_us > 0 THEN r.new_jitter_us ELSE n.jitter_us END
     FROM newer r
     WHERE n.ctid = r.place
-    RETURNING n.user_id, n.node_id, r.records, n.hour, r.hour AS was, coalesce(n.country, '') AS country,
+    RETURNING n.user_id, r.records, n.hour, coalesce(n.country, '') AS country,
               r.new_seconds AS seconds, r.new_up AS bytes_up, r.new_down AS bytes_down, r.new_answered AS answered,
               r.new_missed AS missed, r.new_refused AS refused, r.new_low AS rtt_low, r.new_high AS rtt_high
 ), network AS (

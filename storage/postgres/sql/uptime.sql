@@ -118,28 +118,57 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::
 ON CONFLICT DO NOTHING
 
 -- name: change_sessions
--- No count exceeds $16.
+-- No count exceeds $15.
 UPDATE node_session n
-SET closed_at = CASE WHEN s.if_open AND n.closed_at IS NOT NULL THEN n.closed_at
-                     WHEN s.closed_at IS NOT NULL OR s.resumed THEN s.closed_at ELSE n.closed_at END,
-    code = CASE WHEN s.if_open AND n.closed_at IS NOT NULL THEN n.code
-                WHEN s.closed_at IS NOT NULL OR s.resumed THEN s.code ELSE n.code END,
+SET closed_at = CASE WHEN s.closed_at IS NOT NULL OR s.resumed THEN s.closed_at ELSE n.closed_at END,
+    code = CASE WHEN s.closed_at IS NOT NULL OR s.resumed THEN s.code ELSE n.code END,
     worker = coalesce(s.worker, n.worker),
     address = coalesce(s.address, n.address),
     country = CASE WHEN s.address IS NULL THEN n.country ELSE s.country END,
     asn = CASE WHEN s.address IS NULL THEN n.asn ELSE s.asn END,
     agent_version = coalesce(s.agent_version, n.agent_version),
     connections = n.connections + s.connections,
-    bytes_up = least(n.bytes_up + s.bytes_up, $16::bigint),
-    bytes_down = least(n.bytes_down + s.bytes_down, $16::bigint)
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::boolean[], $7::boolean[],
-            $8::text[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::integer[], $14::bigint[],
-            $15::bigint[])
-    AS s (user_id, node_id, session_id, closed_at, code, resumed, if_open, worker, address, country, asn,
-          agent_version, connections, bytes_up, bytes_down),
+    bytes_up = least(n.bytes_up + s.bytes_up, $15::bigint),
+    bytes_down = least(n.bytes_down + s.bytes_down, $15::bigint)
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::boolean[], $7::text[],
+            $8::text[], $9::text[], $10::bigint[], $11::text[], $12::integer[], $13::bigint[], $14::bigint[])
+    AS s (user_id, node_id, session_id, closed_at, code, resumed, worker, address, country, asn, agent_version,
+          connections, bytes_up, bytes_down),
     LATERAL (SELECT ctid FROM node_session
              WHERE user_id = s.user_id AND node_id = s.node_id AND session_id = s.session_id OFFSET 0) o
 WHERE n.ctid = o.ctid
+
+-- name: newest_sessions
+-- What is heard late is of the newest sessions.
+SELECT s.node_id, s.session_id, s.opened_at, s.closed_at
+FROM unnest($1::uuid[]) AS a (node_id),
+     LATERAL (SELECT user_id FROM node_state WHERE node_id = a.node_id OFFSET 0) n,
+     LATERAL (SELECT node_id, session_id, opened_at, closed_at FROM node_session
+              WHERE user_id = n.user_id AND node_id = a.node_id
+              ORDER BY session_id DESC LIMIT 32) s
+
+-- name: merge_sessions
+-- No count exceeds $6.
+WITH part AS (
+    DELETE FROM node_session n
+    USING unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[])
+        AS m (user_id, node_id, session_id, into_id, newest)
+    WHERE n.user_id = m.user_id AND n.node_id = m.node_id AND n.session_id = m.session_id
+    RETURNING m.into_id, m.newest, n.*
+), summed AS (
+    SELECT user_id, node_id, into_id, sum(connections) AS connections, sum(bytes_up) AS bytes_up,
+           sum(bytes_down) AS bytes_down
+    FROM part
+    GROUP BY user_id, node_id, into_id
+)
+UPDATE node_session n
+SET connections = n.connections + s.connections,
+    bytes_up = least(n.bytes_up + s.bytes_up, $6::bigint),
+    bytes_down = least(n.bytes_down + s.bytes_down, $6::bigint),
+    closed_at = p.closed_at, code = p.code, worker = p.worker, address = p.address, country = p.country, asn = p.asn,
+    agent_version = coalesce(nullif(p.agent_version, ''), n.agent_version)
+FROM summed s JOIN part p USING (user_id, node_id, into_id)
+WHERE p.newest AND n.user_id = s.user_id AND n.node_id = s.node_id AND n.session_id = s.into_id
 
 -- name: close_nodes
 -- $2 is the time in milliseconds since the epoch.

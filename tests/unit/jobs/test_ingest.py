@@ -71,11 +71,13 @@ class TestBacklog:
         await gate.reached.wait()
         first = len(applied[0])
         assert 0 < first <= MOST_ENTRIES
-        # What is applied now, a full load, and one read that found no room any more.
-        await until(_value(lambda: sum(map(len, read))), lambda count: count == first + MOST_ENTRIES + READ)
+        # What is applied now, a full load that is staged, one that waits, and a read that found no room.
+        await until(
+            _value(lambda: sum(map(len, read))), lambda count: count == first + 2 * MOST_ENTRIES + READ
+        )
         gate.open.set()
         await until(_state(jobs, "ingest_entries_total"), lambda count: count == 501)
-        assert len(applied[1]) == MOST_ENTRIES
+        assert len(applied[1]) == len(applied[2]) == MOST_ENTRIES
         assert await cluster.confirmed(user_id) == 4
 
     async def test_the_next_entries_are_read_while_a_transaction_runs(self, cluster, run, until):
