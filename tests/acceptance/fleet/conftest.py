@@ -3,12 +3,13 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from typing import Any
 
 import pytest
 from support.fleet.casts import calm, stormy
 from support.fleet.cluster import Cluster
+from support.fleet.patience import PATIENCE, waiting_for
 from support.fleet.play import Run
 from support.fleet.stage import Stage
 from support.websocket import Socket
@@ -61,12 +62,29 @@ class Runs:
         return run
 
 
+CLUSTER = pytest.StashKey[Cluster]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure tells how the processes are."""
+    report = yield
+    if report.failed and CLUSTER in item.config.stash:
+        report.sections.append(("processes", item.config.stash[CLUSTER].state()))
+    return report
+
+
 @pytest.fixture(scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> AsyncIterator[Cluster]:
     """Three workers and what belongs to them."""
     cluster = await Cluster.start(tmp_path_factory.mktemp("cluster"), *WORKERS)
+    pytestconfig.stash[CLUSTER] = cluster
     yield cluster
-    await Socket.leave_all()
+    del pytestconfig.stash[CLUSTER]
+    async with waiting_for("sockets that a test left open", PATIENCE):
+        await Socket.leave_all()
     assert set(await cluster.stop()) == {0}
 
 

@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 SIGNS = {0: "×0", 1: "×¼"}
 # How the reason begins that owners read.
 REASONS = {
-    "shared_address": "This node's address is shared by 3 nodes",
+    "shared_address": "This node's address is shared by 2 nodes",
     "two_places": "This node answered from two addresses at the same time, for ",
     "failing_challenges": "",
 }

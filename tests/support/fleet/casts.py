@@ -31,7 +31,7 @@ def calm(length: float, window: float) -> list[Part]:
     """A day without faults, in `length` seconds; `window` is the resume window."""
     return [
         *_parts(4, "steady", roles.steady),
-        *_parts(3, "shared", roles.steady, shared=True, gate=("shared_address", 1)),
+        *_parts(2, "shared", roles.steady, shared=True, gate=("shared_address", 1)),
         *_parts(3, "late", partial(roles.joins_late, first=2.0, last=length * 0.6)),
         *_parts(4, "early", partial(roles.drops_early, first=3.0, last=length * 0.7)),
         *_parts(2, "flapping", partial(roles.flaps, pauses=[1.0, 1.0, 1.5, 1.0])),

@@ -15,6 +15,7 @@ import httpx
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 from support.fleet.node import Owner
+from support.fleet.patience import waiting_for
 from support.servers import FAST_SETTINGS
 from support.system import Command
 from support.waiting import eventually
@@ -27,6 +28,11 @@ from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 from storage.redis import RedisStreams, connect
 
 READY = r'"event": ?"ready"'
+# Seconds in which a process starts on a busy machine once the servers are there, and a query ends.
+STARTED = 30.0
+FETCHED = 30.0
+# The last lines of each process that a failure shows.
+LAST_LINES = 8
 PASSWORD = "correct horse battery"
 # What is committed must outlive the server's being killed; the machine goes on.
 SETTINGS = {"fsync": FAST_SETTINGS["fsync"]}
@@ -75,6 +81,9 @@ class Cluster:
         self.ids: dict[str, str] = {}
         self.killed_jobs = 0
         self._jobs: list[Command] = []
+        # How many servers are away, and when the last of them was back, on the clock of the event loop.
+        self._away = 0
+        self._back_at = 0.0
         self._api: Command | None = None
         self._clients: list[httpx.AsyncClient] = []
         self._environ: dict[str, str] = {}
@@ -113,8 +122,9 @@ class Cluster:
         await self._set_rules()
 
     async def _start_api(self) -> None:
-        self._api = await Command.start("api", "--port", "0", environ=self._environ)
-        address = await self._api.printed(r'"url": ?"([^"]+)", ?"event": ?"listening"')
+        self._api = api = await Command.start("api", "--port", "0", environ=self._environ)
+        async with waiting_for(lambda: f"the API's start: {_told(api)}"):
+            address = await api.printed(r'"url": ?"([^"]+)", ?"event": ?"listening"')
         self._clients.append(httpx.AsyncClient(base_url=address[1], timeout=10, trust_env=False))
 
     async def stop(self) -> list[int]:
@@ -123,9 +133,21 @@ class Cluster:
             await client.aclose()
         running = [*self._jobs, *filter(None, [self._api])]
         ended = [command.stop() for command in running] + [worker.stop() for worker in self.workers.values()]
-        codes = await asyncio.gather(*ended)
+        async with waiting_for(lambda: f"the end of all processes:\n{self.state()}"):
+            codes = await asyncio.gather(*ended)
         await asyncio.gather(self.postgres.stop(), self.valkey.stop())
         return codes
+
+    def state(self) -> str:
+        """How all processes are, with the last lines of each; for a failure's message."""
+        commands = {f"worker {name}": worker.command for name, worker in self.workers.items()}
+        commands |= {f"jobs {number}": command for number, command in enumerate(self._jobs)}
+        commands |= {"API": self._api} if self._api else {}
+        told = [f"{name}: {_told(command)}" for name, command in commands.items()]
+        for name, server in (("PostgreSQL", self.postgres), ("Valkey", self.valkey)):
+            lines = server.log.read_text(errors="replace").splitlines() if server.log.exists() else []
+            told.append(f"{name}: process {server.pid}\n{_last(lines)}")
+        return "\n".join(told)
 
     @property
     def config(self) -> Config:
@@ -173,16 +195,26 @@ class Cluster:
         redis = await connect(self.config.redis.url, timeout=5)
         streams = RedisStreams(redis, self.config.redis.prefix)
 
+        waiting: dict[str, int] = {}
+
         async def handed_on() -> bool:
-            waiting = [(await worker.metrics())["records_waiting"] for worker in self.workers.values()]
-            return not any(waiting) and (await streams.backlog(INGEST_STREAM)).entries == 0
+            for name, worker in self.workers.items():
+                waiting[f"worker {name}"] = (await worker.metrics())["records_waiting"]
+            waiting["ingest"] = (await streams.backlog(INGEST_STREAM)).entries
+            return not any(waiting.values())
 
         async def told() -> bool:
-            return sum(jobs["ingest_waiting"] for jobs in (await self.processes("jobs")).values()) == 0
+            jobs = await self.processes("jobs")
+            waiting.clear()
+            waiting.update(
+                {f"jobs process {pid}": metrics["ingest_waiting"] for pid, metrics in jobs.items()}
+            )
+            return not any(waiting.values())
 
         try:
-            await eventually(handed_on, timeout=30)
-            await eventually(told, timeout=30)
+            async with waiting_for(lambda: f"what waits still: {waiting}"):
+                await eventually(handed_on, timeout=30)
+                await eventually(told, timeout=30)
         finally:
             await redis.aclose()
 
@@ -201,7 +233,8 @@ class Cluster:
         """Rows of the database."""
         connection = await asyncpg.connect(self._dsn, timeout=5)
         try:
-            return [dict(row) for row in await connection.fetch(query, *arguments)]
+            async with waiting_for(f"the rows of {query}", FETCHED):
+                return [dict(row) for row in await connection.fetch(query, *arguments)]
         finally:
             await connection.close(timeout=5)
 
@@ -209,10 +242,11 @@ class Cluster:
 
     async def add_worker(self, name: str) -> None:
         """Start a worker on a port of its own."""
-        worker = await WorkerProcess.start(self._environ)
-        self.workers[name] = worker
-        # Its id is in every line that it logs.
-        self.ids[name] = (await worker.command.printed(r'"process": ?"(worker-[0-9a-f]+)"'))[1]
+        async with waiting_for(f"worker {name} to start"):
+            worker = await WorkerProcess.start(self._environ)
+            self.workers[name] = worker
+            # Its id is in every line that it logs.
+            self.ids[name] = (await worker.command.printed(r'"process": ?"(worker-[0-9a-f]+)"'))[1]
 
     async def ensure_workers(self, *names: str) -> None:
         """Start those of these workers that were ended."""
@@ -227,31 +261,54 @@ class Cluster:
     async def kill_worker(self, name: str) -> None:
         """End a worker without a warning."""
         worker = self.workers.pop(name)
-        await worker.command.stop(signal.SIGKILL)
-        await worker.stop()
+        async with waiting_for(lambda: f"the end of worker {name}, killed: {_told(worker.command)}"):
+            await worker.command.stop(signal.SIGKILL)
+            await worker.stop()
 
     async def drain_worker(self, name: str) -> None:
         """Ask a worker to end, and wait until it has."""
-        assert await self.workers.pop(name).stop() == 0
+        worker = self.workers.pop(name)
+        async with waiting_for(lambda: f"the end of worker {name}, drained: {_told(worker.command)}"):
+            assert await worker.stop() == 0, _told(worker.command)
 
     # --- jobs -----------------------------------------------------------------------------------
 
     async def add_jobs(self) -> None:
-        """Start a jobs process; while a server is away none can, and it is tried again."""
+        """Start a jobs process; while a server is away none can, and it is tried again.
+
+        Raises:
+            AssertionError: the servers are there, and still it ends again and again; with its last words.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while True:
-            jobs = await Command.start("jobs", environ=self._environ)
             try:
-                await jobs.printed(READY)
+                self._jobs.append(await self._start_jobs())
             except AssertionError:
-                await jobs.stop()
+                if not self._away and loop.time() > max(began, self._back_at) + STARTED:
+                    raise
             else:
-                self._jobs.append(jobs)
                 return
+
+    async def _start_jobs(self) -> Command:
+        jobs = await Command.start("jobs", environ=self._environ)
+        try:
+            async with waiting_for(lambda: f"a jobs process to start: {_told(jobs)}"):
+                await jobs.printed(READY)
+        except AssertionError:
+            async with waiting_for(lambda: f"the end of a jobs process: {_told(jobs)}", STARTED):
+                await jobs.process.wait()
+            raise
+        except BaseException:
+            await jobs.stop(signal.SIGKILL)
+            raise
+        return jobs
 
     async def kill_leader(self) -> None:
         """End the jobs process that leads without a warning, and start another that waits."""
         leader = await self._leader()
-        await leader.stop(signal.SIGKILL)
+        async with waiting_for(lambda: f"the end of the jobs process that led: {_told(leader)}"):
+            await leader.stop(signal.SIGKILL)
         self._jobs.remove(leader)
         self.killed_jobs += 1
         await self.add_jobs()
@@ -268,7 +325,8 @@ class Cluster:
             found[:] = [command for command in self._jobs if command.process.pid in pids]
             return bool(found)
 
-        await eventually(led, timeout=30)
+        async with waiting_for(lambda: f"a jobs process to lead:\n{self.state()}"):
+            await eventually(led, timeout=30)
         return found[0]
 
     async def processes(self, kind: str) -> dict[int, Mapping[str, Any]]:
@@ -290,10 +348,24 @@ class Cluster:
         assert server.pid is not None
         with suppress(ProcessLookupError):
             os.kill(server.pid, signal.SIGKILL)
+        self._away += 1
         await server.stop()
         await asyncio.sleep(away)
         # On the port of before: whoever held connections there finds it again.
         await server.start()
+        self._away -= 1
+        self._back_at = asyncio.get_running_loop().time()
+
+
+def _told(command: Command) -> str:
+    """Whether a process runs, and its last lines."""
+    code = command.process.returncode
+    how = "runs" if code is None else f"ended with {code}"
+    return f"process {command.process.pid} {how}\n{_last(command.lines)}"
+
+
+def _last(lines: list[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
 
 
 def _places_file(path: Path) -> Path:

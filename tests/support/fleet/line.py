@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+from support.fleet.patience import PATIENCE, waiting_for
 from support.fleet.truth import Answer, Link, Miss, Moment
 from support.websocket import Socket
 
@@ -31,8 +32,6 @@ from ext import frames
 
 # The part of a second to act in, as fractions: what follows takes the machine no longer than the rest.
 MIDDLE = (0.15, 0.5)
-# Seconds within which the server has answered whatever it answers.
-PATIENCE = 10.0
 # The close code of what ended without one.
 ABNORMAL = 1006
 
@@ -80,11 +79,12 @@ class Line:
     async def open(cls, port: int, *, token: str, address: str, version: str, respond: Respond) -> Self:
         """Connect through a proxy that says `address`; returns once welcomed."""
         await middle_of_a_second()
-        socket = await Socket.open(
-            port, token=token, subprotocols=MSGPACK_SUBPROTOCOL, extra=[("X-Forwarded-For", address)]
-        )
-        assert socket.status == 101, socket.body
-        welcome = await socket.receive("welcome")
+        async with waiting_for(f"a welcome on port {port} for {address}", PATIENCE):
+            socket = await Socket.open(
+                port, token=token, subprotocols=MSGPACK_SUBPROTOCOL, extra=[("X-Forwarded-For", address)]
+            )
+            assert socket.status == 101, socket.body
+            welcome = await socket.receive("welcome")
         link = Link(
             connection=UUID(welcome["session"]),
             worker=welcome["worker"],
@@ -170,23 +170,26 @@ class Line:
         self._socket.vanish()
         await self.ended()
 
-    async def told_to_leave(self) -> float:
+    async def told_to_leave(self, seconds: float) -> float:
         """Wait until the server asks to leave; returns after how many seconds to come back."""
-        while self._back_after is None:
-            assert self.is_open, f"ended before it was told to leave: {self.link}"
-            self._news.clear()
-            await self._news.wait()
+        async with waiting_for(lambda: f"word to leave on {self.link}", seconds):
+            while self._back_after is None:
+                assert self.is_open, f"ended before it was told to leave: {self.link}"
+                self._news.clear()
+                await self._news.wait()
         return self._back_after
 
     async def marked(self, kind: type[Answer | Miss]) -> None:
         """Wait until the newest mark is of this kind, or the connection has ended."""
-        while self.is_open and not (self.link.marks and isinstance(self.link.marks[-1], kind)):
-            self._news.clear()
-            await self._news.wait()
+        async with waiting_for(lambda: f"the next {kind.__name__} on {self.link}", PATIENCE):
+            while self.is_open and not (self.link.marks and isinstance(self.link.marks[-1], kind)):
+                self._news.clear()
+                await self._news.wait()
 
-    async def ended(self) -> None:
+    async def ended(self, seconds: float = PATIENCE) -> None:
         """Wait until the connection has ended, whoever ends it."""
-        await asyncio.wait({self._reader})
+        async with waiting_for(lambda: f"the end of {self.link}", seconds):
+            await asyncio.wait({self._reader})
         if self._failure is not None:
             raise self._failure
         self._reader.result()
@@ -197,7 +200,7 @@ class Line:
         """Answer no more, and wait until what was sent is heard."""
         for task in self._tasks:
             task.cancel()
-        async with asyncio.timeout(PATIENCE):
+        async with waiting_for(lambda: f"{len(self._pongs)} pongs on {self.link}", PATIENCE):
             await self._quiet.wait()
 
     def _send_reply(self, nonce: bytes, signature: bytes) -> None:
@@ -209,12 +212,13 @@ class Line:
         self._socket.send({"type": "ping"})
 
     async def _read(self) -> None:
-        code = ABNORMAL
+        code, seen = ABNORMAL, None
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 opcode, payload = await self._socket.frame()
                 if opcode == frames.CLOSE:
-                    code = int.from_bytes(payload[:2], "big")
+                    # Before our reply, on which the server notes the end.
+                    code, seen = int.from_bytes(payload[:2], "big"), now_ms()
                     if self._left is None:
                         self._socket.send_frame(frames.CLOSE, payload[:2])
                     break
@@ -222,7 +226,7 @@ class Line:
                     self._socket.send_frame(frames.PONG, payload)
                 else:
                     self._take(msgpack_decode_server(payload))
-        self._end(code)
+        self._end(code, seen or now_ms())
         await self._socket.leave()
 
     def _take(self, message: ServerMessage) -> None:
@@ -245,8 +249,8 @@ class Line:
             self._failure = task.exception()
             self._socket.vanish()
 
-    def _end(self, code: int) -> None:
-        began, code = self._left or (now_ms(), code)
+    def _end(self, code: int, seen: int) -> None:
+        began, code = self._left or (seen, code)
         self.link.ended, self.link.code = Moment(began, max(now_ms(), self.noticed_by)), code
         self._pongs.clear()
         self._quiet.set()

@@ -171,16 +171,24 @@ class FleetNode:
         return respond
 
     def replaying(self) -> Respond:
-        """Answer the first challenge, and send that answer again to all that follow."""
+        """Answer one challenge, and send that answer again to all that follow.
+
+        The one before it goes by, so that not even the answer that is right confirms any time.
+        """
         kept: list[tuple[bytes, bytes]] = []
+        began = False
 
         async def respond(line: Line, nonce: bytes) -> None:
-            if not kept:
+            nonlocal began
+            if not began:
+                began = True
+                await self._let_pass(line)
+            elif not kept:
                 kept.append((nonce, self.sign(nonce, line)))
                 line.answer(*kept[0])
-                return
-            line.cheat(*kept[0])
-            await self._let_pass(line)
+            else:
+                line.cheat(*kept[0])
+                await self._let_pass(line)
 
         return respond
 

@@ -12,6 +12,7 @@ from support.fleet.casts import Part, nodes_of
 from support.fleet.cluster import Cluster
 from support.fleet.line import now_ms
 from support.fleet.node import FleetNode, Owner
+from support.fleet.patience import waiting_for
 from support.fleet.stage import Stage
 from support.fleet.truth import HOUR, Answer, Seconds, Visit, seconds_of, visits_of
 from support.fleet.watch import CONNECTED, Watch
@@ -52,12 +53,19 @@ class Run:
         """Let everybody play for `length` seconds, meanwhile `faults`; then wait until all is stored."""
         await self._enrol()
         self.watches = [await Watch.open(self.cluster.port("a"), owner) for owner in self.owners]
-        stage = Stage(self.cluster, self.nodes, length)
+        try:
+            await self._act(Stage(self.cluster, self.nodes, length), faults)
+        except BaseException:
+            await asyncio.gather(*(watch.close() for watch in self.watches), return_exceptions=True)
+            raise
+        await asyncio.gather(*(watch.close() for watch in self.watches))
+
+    async def _act(self, stage: Stage, faults: Faults | None) -> None:
         async with asyncio.TaskGroup() as playing:
             for part, node in zip(self.parts, self.nodes, strict=True):
-                playing.create_task(part.script(node, stage), name=node.role)
+                playing.create_task(self._perform(part, node, stage))
             if faults is not None:
-                playing.create_task(faults(stage), name="faults")
+                playing.create_task(faults(stage))
         await self._settle()
         self.over_ms = now_ms()
         lines = [line for node in self.nodes for line in node.lines]
@@ -65,7 +73,13 @@ class Run:
         await asyncio.gather(*(line.ended() for line in lines))
         await self.cluster.caught_up()
         self.stored_ms = now_ms()
-        await asyncio.gather(*(watch.close() for watch in self.watches))
+
+    async def _perform(self, part: Part, node: FleetNode, stage: Stage) -> None:
+        try:
+            await part.script(node, stage)
+        except Exception as error:
+            error.add_note(self.about(node))
+            raise
 
     async def _enrol(self) -> None:
         names = [f"{self.name}-{number}" for number in range(OWNERS)]
@@ -189,7 +203,8 @@ class Run:
             at = answer["computed_at"]
             return at is not None and to_ms(datetime.fromisoformat(at)) > self.stored_ms
 
-        await eventually(computed)
+        async with waiting_for("scores computed since the end"):
+            await eventually(computed)
         for node in self.nodes:
             found[node.node_id] = await node.owner.get(f"/nodes/{node.node_id}/score")
         return found

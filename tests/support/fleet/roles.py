@@ -111,7 +111,7 @@ async def blinks(node: FleetNode, stage: Stage) -> None:
 async def survives_a_kill(node: FleetNode, stage: Stage, after: float | None) -> None:
     """Lose the worker, and come back to another `after` seconds later; None: never."""
     line = await node.connect(stage.port("b"))
-    await line.ended()
+    await line.ended(stage.rest)
     if after is not None:
         await asyncio.sleep(after)
         await node.connect(stage.port("a"))
@@ -121,12 +121,12 @@ async def survives_a_kill(node: FleetNode, stage: Stage, after: float | None) ->
 async def is_drained(node: FleetNode, stage: Stage, *, obeys: bool, after: float | None) -> None:
     """Leave when the server asks for it, or wait to be sent away; come back `after` seconds late."""
     line = await node.connect(stage.port("c"))
-    told = await line.told_to_leave()
+    told = await line.told_to_leave(stage.rest)
     if obeys:
         await line.leave()
         await asyncio.sleep(told)
     else:
-        await line.ended()
+        await line.ended(stage.rest)
     if after is not None:
         await asyncio.sleep(after)
         await node.connect(stage.port("a"))
@@ -141,7 +141,7 @@ async def fails_last(node: FleetNode, stage: Stage, at: float) -> None:
     """
     await stage.at(at)
     line = await node.connect(stage.port("c"), node.now_and_then(node.with_a_wrong_key, every=2))
-    told = await line.told_to_leave()
+    told = await line.told_to_leave(stage.rest)
     await line.marked(Miss)
     await line.leave()
     await asyncio.sleep(told)
@@ -153,7 +153,7 @@ async def just_came(node: FleetNode, stage: Stage, at: float) -> None:
     """Come right before the worker ends, be asked to leave before there was time to answer, and go on."""
     await stage.at(at)
     line = await node.connect(stage.port("c"), node.never)
-    told = await line.told_to_leave()
+    told = await line.told_to_leave(stage.rest)
     await line.leave()
     await asyncio.sleep(told)
     await node.connect(stage.port("a"))
@@ -180,7 +180,7 @@ async def is_late(node: FleetNode, stage: Stage) -> None:
 
 
 async def replays(node: FleetNode, stage: Stage) -> None:
-    """Send the first answer again and again."""
+    """Send one answer again and again."""
     await _insist(node, stage, node.replaying)
 
 
@@ -220,7 +220,7 @@ async def boasts(node: FleetNode, stage: Stage) -> None:
 async def hopes_for_a_pause(node: FleetNode, stage: Stage, worker: str) -> None:
     """Answer once, fail from then on, and come back in time when the worker ends."""
     line = await node.connect(stage.port(worker), node.then(honest=1, other=node.never))
-    await line.ended()
+    await line.ended(stage.rest)
     await node.connect(stage.port("a"))
     await stage.curtain()
 
@@ -229,7 +229,7 @@ async def _insist(node: FleetNode, stage: Stage, respond: Callable[[], Respond])
     """Cheat, and again when sent away for it."""
     while True:
         line = await node.connect(stage.port("a"), respond())
-        ended = asyncio.create_task(line.ended())
+        ended = asyncio.create_task(line.ended(stage.rest))
         curtain = asyncio.create_task(stage.curtain())
         await asyncio.wait({ended, curtain}, return_when=asyncio.FIRST_COMPLETED)
         if curtain.done():

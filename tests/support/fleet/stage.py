@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from support.fleet.cluster import Cluster
 from support.fleet.line import Line, now_ms
 from support.fleet.node import FleetNode
+from support.fleet.patience import PATIENCE
 
 
 class Stage:
@@ -31,6 +32,11 @@ class Stage:
     def elapsed(self) -> float:
         """Seconds since the beginning."""
         return asyncio.get_running_loop().time() - self._began
+
+    @property
+    def rest(self) -> float:
+        """Seconds within which all that is to happen has happened."""
+        return max(0.0, self.length - self.elapsed) + PATIENCE
 
     async def at(self, seconds: float) -> None:
         """Wait until that many seconds have passed since the beginning."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 from support.fleet.line import now_ms
 from support.fleet.node import Owner
+from support.fleet.patience import PATIENCE, waiting_for
 from support.waiting import eventually
 from support.websocket import Socket
 
@@ -36,19 +37,21 @@ class Feed:
     @classmethod
     async def open(cls, port: int, owner: Owner) -> Self:
         """Begin to follow it, as `owner`."""
-        socket = await Socket.open(port, token=owner.token)
-        assert socket.status == 101, socket.body
-        await socket.receive("welcome")
-        socket.send({"type": "subscribe", "channel": cls.channel})
-        await socket.receive("subscribed")
+        async with waiting_for(f"channel {cls.channel} on port {port}", PATIENCE):
+            socket = await Socket.open(port, token=owner.token)
+            assert socket.status == 101, socket.body
+            await socket.receive("welcome")
+            socket.send({"type": "subscribe", "channel": cls.channel})
+            await socket.receive("subscribed")
         return cls(socket)
 
     async def close(self) -> None:
         """End it; raises what went wrong while following."""
         if not self._reader.done():
             self._reader.cancel()
-        await asyncio.wait({self._reader})
-        await self._socket.leave()
+        async with waiting_for(f"the end of channel {self.channel}", PATIENCE):
+            await asyncio.wait({self._reader})
+            await self._socket.leave()
         if not self._reader.cancelled():
             self._reader.result()
 
@@ -87,8 +90,13 @@ class Watch(Feed):
         async def told() -> bool:
             return self.delay(node_id, states, since_ms) < float("inf")
 
-        await eventually(told)
+        async with waiting_for(lambda: f"{state} of {node_id}, which was {self._shown(node_id)}"):
+            await eventually(told)
         return self.delay(node_id, states, since_ms)
+
+    def _shown(self, node_id: UUID) -> list[str]:
+        """Every state of a node that the owner saw."""
+        return [overview[node_id] for _, overview in self.seen if node_id in overview]
 
     def changes(self, node_id: UUID, until_ms: int) -> int:
         """How often the owner saw the node's state change."""
