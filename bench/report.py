@@ -171,8 +171,10 @@ def _monitoring(result: dict[str, Any] | None) -> str:
                 f"| {VERDICTS[check.verdict]} | `make bench-monitoring ARGS='--only {part}'` |"
             )
         details, machine = found["details"], found["machine"]
+        rounds = f", {details['rounds']} reports of each" if "rounds" in details else ""
         notes.append(
-            f"- {part}: {details['nodes']:,} nodes, commit `{machine['commit'][:12]}`, {machine['date'][:10]}"
+            f"- {part}: {details['nodes']:,} nodes{rounds}, commit `{machine['commit'][:12]}`,"
+            f" {machine['date'][:10]}"
         )
     return "\n".join([*lines, "", *notes]) + "\n"
 
