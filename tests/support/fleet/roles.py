@@ -14,9 +14,6 @@ from support.fleet.truth import Miss
 # The protocol's greatest byte count, and what is no count at all.
 MOST_BYTES = 1 << 50
 ABSURD = (-1, -MOST_BYTES, MOST_BYTES + 1, 1 << 62)
-# Seconds within which all have heard of a connection. Two on different workers, begun closer together, may
-# be heard of the wrong way round, and then the first is a session of its own.
-HEARD = 1.0
 
 
 # --- honest nodes -------------------------------------------------------------------------------
@@ -194,7 +191,6 @@ async def answers_elsewhere(node: FleetNode, stage: Stage) -> None:
     """Answer on a second connection what the first was asked."""
     nonces: list[bytes] = []
     first = await node.connect(stage.port("a"), node.seen(node.never, nonces))
-    await asyncio.sleep(HEARD)
     await node.connect(stage.port("c"), node.with_the_nonces_of(first, nonces))
     await stage.curtain()
 
@@ -202,7 +198,6 @@ async def answers_elsewhere(node: FleetNode, stage: Stage) -> None:
 async def is_in_two_places(node: FleetNode, stage: Stage, elsewhere: str) -> None:
     """Use the key on two machines at once, far from each other."""
     await node.connect(stage.port("a"))
-    await asyncio.sleep(HEARD)
     await node.connect(stage.port("c"), address=elsewhere)
     await stage.curtain()
 

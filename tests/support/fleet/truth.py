@@ -59,6 +59,9 @@ class Link(Struct, kw_only=True):
     beats: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
+    #: Those of all beats; what a killed worker had taken without our hearing of it is among them.
+    sent_up: int = 0
+    sent_down: int = 0
     #: How many wrong, late, repeated and foreign answers and absurd beats were sent, and what was refused of
     #: them, by code.
     tricks: int = 0
