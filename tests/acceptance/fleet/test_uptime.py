@@ -162,10 +162,10 @@ async def test_bytes_are_those_of_the_beats(run: Run) -> None:
         found = sums.get(node.node_id, {"bytes_up": 0, "bytes_down": 0})
         up, down = sum(link.bytes_up for link in node.links), sum(link.bytes_down for link in node.links)
         if any(link.kept_until is not None for link in node.links):
-            assert found["bytes_up"] <= sum(link.sent_up for link in node.links), run.about(node)
-            assert found["bytes_down"] <= sum(link.sent_down for link in node.links), run.about(node)
-        else:
-            assert (found["bytes_up"], found["bytes_down"]) == (up, down), run.about(node)
+            up = down = 0
+        # A beat may be taken whose pong is lost to the close.
+        assert up <= found["bytes_up"] <= sum(link.sent_up for link in node.links), run.about(node)
+        assert down <= found["bytes_down"] <= sum(link.sent_down for link in node.links), run.about(node)
 
 
 async def test_nothing_is_lost_and_nothing_doubled_on_the_way(run: Run) -> None:
