@@ -112,6 +112,13 @@ class NodeConnections:
         self._turns: list[dict[int, _Node]] = [{} for _ in range(turns)]
         self._turn = self._now_turn()
         self._due: list[int] = []
+        # By turn: no second before it will be confirmed by those who were in the turn when it was walked
+        # last, or have come since; and the same of the walk that is under way.
+        now_ms = clock.now_ms()
+        self._bounds = [now_ms] * turns
+        self._bound = now_ms
+        # Wall clock and monotonic clock when `settled_ms` was asked for last.
+        self._asked = now_ms, hub.now_ms()
         self._count = 0
         self.answered = 0
         self.missed = 0
@@ -136,6 +143,8 @@ class NodeConnections:
         node = _Node(node_id, connection_id, key=public_key, confirmed_ms=now_ms)
         node.traffic_until = monotonic_ms - BURST_MS
         node.reported_ms = monotonic_ms
+        if not self._count:
+            self._bounds = [now_ms] * len(self._turns)
         self._turn_of(handle)[handle] = node
         self._count += 1
         self._record(Opened(node_id, connection_id, now_ms, address))
@@ -184,12 +193,33 @@ class NodeConnections:
                 node = self._find(handle)
                 if node is not None:
                     self._report(node, monotonic_ms, records)
+                    self._bound = min(self._bound, _unreported_from(node, self._bound))
             elif self._turn < turn:
                 self._turn = max(self._turn, turn - len(self._turns)) + 1
                 self._due = list(self._turns[self._turn & self._mask])
+                self._bound = self._clock.now_ms()
             else:
                 break
+            if not self._due:
+                self._bounds[self._turn & self._mask] = self._bound
         return records
+
+    def settled_ms(self) -> int:
+        """No second before this, in milliseconds since the epoch, will be in what is told from now on.
+
+        What was told until now is what `due` returned and what was recorded. It goes back if the clock does.
+        """
+        now_ms, monotonic_ms = self._clock.now_ms(), self._hub.now_ms()
+        asked_ms, asked_monotonic_ms = self._asked
+        self._asked = now_ms, monotonic_ms
+        # When that was, by the clock as it goes now: what happened since then was not before it.
+        since_ms = now_ms - (monotonic_ms - asked_monotonic_ms)
+        if since_ms < asked_ms:
+            self._bounds = [min(bound, since_ms) for bound in self._bounds]
+            self._bound = min(self._bound, since_ms)
+        settled_ms = min(now_ms, *self._bounds) if self._count else now_ms
+        # Seconds are confirmed as a whole.
+        return settled_ms - settled_ms % 1000
 
     def _report(self, node: _Node, monotonic_ms: int, records: list[Record]) -> None:
         if node.agent_version != node.told_version:
@@ -412,6 +442,13 @@ class NodeConnections:
             "round_trips_total": self.round_trips,
             "beats_refused_total": self.refused_beats,
         }
+
+
+def _unreported_from(node: _Node, now_ms: int) -> int:
+    """From when on a node of which all is reported can be confirmed by later answers."""
+    if node.confirmed_ms is not None:
+        return node.confirmed_ms
+    return now_ms if node.signed is None else node.answered_ms
 
 
 def _not_a_node() -> InvalidInput:

@@ -3,10 +3,15 @@
 Observations are gathered for a moment and appended as one numbered batch. A batch that could not be
 appended, or of which that is not known, is appended again under the same number; whoever reads the
 stream applies each number once, so nothing is lost and nothing doubled while Redis comes and goes.
+
+Each batch promises up to when all is told. So that the promise goes on where nothing happens, there is a
+batch without records now and then.
 """
 
 import asyncio
+import contextlib
 from collections import deque
+from time import monotonic
 from typing import Protocol
 
 import msgspec
@@ -19,6 +24,8 @@ from services.events import INGEST_STREAM
 from storage.base import Batch, Record, StreamLog
 
 MAX_BATCH = 1000
+# Seconds after a batch in which one follows even if there is nothing to tell.
+PROMISE_INTERVAL = 1.0
 
 log = get_logger("engine.recorder")
 _encode = msgspec.msgpack.Encoder().encode
@@ -33,6 +40,10 @@ class Source(Protocol):
 
     def due(self, limit: int) -> list[Record]:
         """About `limit` records at most of what is due by now; none if nothing is."""
+        ...
+
+    def settled_ms(self) -> int:
+        """No second before this will be in what comes later, in milliseconds since the epoch."""
         ...
 
 
@@ -55,6 +66,8 @@ class Recorder:
         self._length = length
         self._sequence = 0
         self._batch: Batch | None = None
+        self._settled_ms = 0
+        self._promise_at = monotonic()
         self._wake = asyncio.Event()
         self.appended = 0
         self.dropped = 0
@@ -77,7 +90,7 @@ class Recorder:
         backoff = Backoff(base=0.1, cap=5.0)
         while True:
             if not self.source:
-                await self._wake.wait()
+                await self._woken()
             try:
                 await self.flush()
             except StorageUnavailable as error:
@@ -100,15 +113,32 @@ class Recorder:
         """
         # First: what comes while this waits for the stream wakes the loop again.
         self._wake.clear()
-        while self._batch is not None or self._fill():
+        while self._batch is not None or self._fill() or self._owes_promise():
             if self._batch is None:
-                self._sequence += 1
-                size = min(len(self._records), MAX_BATCH)
-                records = [self._records.popleft() for _ in range(size)]
-                self._batch = Batch(self._worker, self._sequence, records)
+                self._batch = self._cut()
             await self._streams.append(INGEST_STREAM, _encode(self._batch), self._length)
             self.appended += len(self._batch.records)
             self._batch = None
+
+    async def _woken(self) -> None:
+        """Wait for a record, or until a promise is owed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if self.source is None else self._promise_at - monotonic()):
+                await self._wake.wait()
+
+    def _owes_promise(self) -> bool:
+        return self.source is not None and monotonic() >= self._promise_at
+
+    def _cut(self) -> Batch:
+        """The next batch, of what was gathered first."""
+        self._sequence += 1
+        size = min(len(self._records), MAX_BATCH)
+        records = [self._records.popleft() for _ in range(size)]
+        # While more waits, what was promised before still holds.
+        if not self._records and self.source is not None:
+            self._settled_ms = self.source.settled_ms()
+            self._promise_at = monotonic() + PROMISE_INTERVAL
+        return Batch(self._worker, self._sequence, records, self._settled_ms)
 
     def _fill(self) -> bool:
         """Ask for what is due until it makes a batch; false if there is nothing at all."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 
 import msgspec
 
@@ -27,6 +28,8 @@ AHEAD = 2
 # Entries of one read: nothing else is done while its answer is parsed.
 READ = 20
 BLOCK_MS = 1000
+# Seconds between two looks for entries that a process took which had lost the lock, and died with them.
+RECLAIM_INTERVAL = 10.0
 # A worker's clock may be ahead of ours by this much.
 AHEAD_MS = 300_000
 
@@ -75,6 +78,8 @@ class Ingest:
         self._locate = locate
         self._clock = clock
         self._next = _Load()
+        # Ids of all that was read and is not acknowledged.
+        self._taken: set[str] = set()
         self._busy = False
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
@@ -105,6 +110,7 @@ class Ingest:
             StorageUnavailable: a server is away; nothing is lost, call it again.
         """
         self._next = _Load()
+        self._taken.clear()
         # What was applied when the answer was lost, or by a process that died, was perhaps never told.
         self._overviews.everybody()
         reading = asyncio.create_task(self._read(recovered))
@@ -166,15 +172,27 @@ class Ingest:
                 _log.error("ingest entries lost: the stream was trimmed", entries=len(claimed.lost))
             await self._hand_on(claimed.entries)
             position = claimed.position
+        reclaim_at = monotonic() + RECLAIM_INTERVAL
         while True:
             entries = await self._streams.read_group(INGEST_STREAM, GROUP, READ, BLOCK_MS)
             if not entries and not self._busy:
                 recovered()
             await self._hand_on(entries)
+            if monotonic() >= reclaim_at:
+                await self._reclaim()
+                reclaim_at = monotonic() + RECLAIM_INTERVAL
+
+    async def _reclaim(self) -> None:
+        """Take over what somebody else read and did not apply: it is among the oldest that wait."""
+        # Some may be acknowledged while this is asked.
+        own = self._taken.copy()
+        claimed = await self._streams.claim(INGEST_STREAM, GROUP, "0-0", READ)
+        await self._hand_on([entry for entry in claimed.entries if entry[0] not in own])
 
     async def _take_in(self, load: _Load, recovered: Callable[[], None]) -> None:
         await self._apply(load.batches, load.places)
         await self._streams.acknowledge(INGEST_STREAM, GROUP, load.ids)
+        self._taken.difference_update(load.ids)
         self._counts["entries"] += len(load.ids)
         self._lag_ms = max(self._clock.now_ms() - int(load.ids[-1].partition("-")[0]), 0)
         recovered()
@@ -182,6 +200,7 @@ class Ingest:
     async def _hand_on(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Add entries to the next load, as soon as there is room."""
         load = _Load()
+        self._taken.update(entry_id for entry_id, _ in entries)
         for entry_id, payload in entries:
             await self._take(load, entry_id, payload)
             # Decoding is work: let others have their turn in between.
@@ -211,13 +230,15 @@ class Ingest:
         latest_s = latest_ms // 1000
         kept = [record for record in batch.records if _has_been(record, latest_ms, latest_s)]
         ahead = len(batch.records) - len(kept)
-        if not ahead:
+        if not ahead and 0 <= batch.until_ms <= latest_ms:
             return batch
         self._counts["future"] += ahead
         if batch.worker not in self._ahead:
             self._ahead.add(batch.worker)
             _log.warning("records from the future dropped: whose clock is wrong?", worker=batch.worker)
-        return msgspec.structs.replace(batch, records=kept)
+        # Who is ahead will tell of earlier times once its clock is right again.
+        until_ms = batch.until_ms if 0 <= batch.until_ms <= latest_ms else 0
+        return msgspec.structs.replace(batch, records=kept, until_ms=until_ms)
 
     async def _apply(self, batches: Sequence[tuple[str, bytes, Batch]], places: Mapping[str, Place]) -> None:
         if not batches:

@@ -10,6 +10,7 @@ from core.clock import Clock
 from core.errors import StorageUnavailable
 from core.jobs.ingest import Ingest, Locate
 from core.jobs.overviews import Overviews
+from core.jobs.settling import Settling
 from core.jobs.summary import Summary
 from core.jobs.workers import DeadWorkers
 from core.logs import get_logger
@@ -55,7 +56,8 @@ class Chore(Protocol):
 class Jobs:
     """The singleton duties, done while this process holds `lock`; `chores` are further ones.
 
-    `overviews` are what it publishes whatever any of them changes; `locate` tells where an address is.
+    `overviews` are what it publishes whatever any of them changes; `settling` hears which workers live;
+    `locate` tells where an address is.
     `process_id` is this process's own in `presence`; `lease` and `summary_interval` are in seconds.
     A server that is away stops nothing for good: each duty tries again, ever more patiently.
     """
@@ -68,6 +70,7 @@ class Jobs:
         presence: Presence,
         uptime: UptimeStore,
         overviews: Overviews,
+        settling: Settling,
         networks: Networks,
         events: Events,
         locate: Locate,
@@ -91,6 +94,7 @@ class Jobs:
         self._lock_check_interval = lock_check_interval
         self._workers_interval = workers_interval
         self._overviews = overviews
+        self._settling = settling
         self._ingest = Ingest(streams, uptime, overviews, locate, clock)
         self._summary = Summary(networks, events)
         self._workers: DeadWorkers | None = None
@@ -125,6 +129,7 @@ class Jobs:
             "jobs_failing": len(self._failing),
             **self._ingest.metrics(),
             **self._overviews.metrics(),
+            **self._settling.metrics(),
             **self._summary.metrics(),
             **(self._workers.metrics() if self._workers else {}),
             **{name: value for chore in self._chores for name, value in chore.metrics().items()},
@@ -142,6 +147,7 @@ class Jobs:
             self._uptime,
             self._overviews,
             self._clock,
+            settling=self._settling,
             process_id=self._process_id,
             lease=self._lease,
             now=loop.time(),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from core.clock import Clock
 from core.errors import StorageUnavailable
 from core.jobs.overviews import Overviews
+from core.jobs.settling import Settling
 from core.logs import get_logger
 from core.metrics import Metrics
 from services.events import worker_stream
@@ -40,7 +41,7 @@ class Vigil:
 
 
 class DeadWorkers:
-    """Closes what a dead worker left open and tells the owners.
+    """Closes what a dead worker left open and tells the owners, and `settling` who is left.
 
     `process_id` is this process's own: as long as it is not in the presence store, the store has
     lost its memory and proves nothing.
@@ -54,6 +55,7 @@ class DeadWorkers:
         overviews: Overviews,
         clock: Clock,
         *,
+        settling: Settling,
         process_id: str,
         lease: float,
         now: float,
@@ -62,12 +64,14 @@ class DeadWorkers:
         self._streams = streams
         self._uptime = uptime
         self._overviews = overviews
+        self._settling = settling
         self._clock = clock
         self._process_id = process_id
         self._vigil = Vigil(lease, now)
         self._known: set[str] = set()
         self._alive = 0
         self._closed_users = 0
+        settling.forget()
 
     async def step(self, now: float) -> None:
         """Look once; `now` is in seconds on a clock that never goes back.
@@ -75,10 +79,12 @@ class DeadWorkers:
         Raises:
             StorageUnavailable: a server is away.
         """
+        at = self._clock.now()
         try:
             processes = await self._presence.processes()
         except StorageUnavailable:
             self._vigil.blind(now)
+            self._settling.forget()
             raise
         if all(process.process_id != self._process_id for process in processes):
             self._vigil.blind(now)
@@ -86,6 +92,7 @@ class DeadWorkers:
         self._alive = len(present)
         alive = self._vigil.look(present, now)
         if alive is None:
+            self._settling.forget()
             return
         with self._overviews.told():
             touched = await self._uptime.close_workers(alive, self._clock.now())
@@ -93,6 +100,7 @@ class DeadWorkers:
         if touched:
             self._closed_users += len(touched)
             _log.warning("nodes of dead workers taken offline", owners=len(touched), alive=len(alive))
+        self._settling.judge(alive, at)
         await self._forget(set(alive))
 
     async def _forget(self, alive: set[str]) -> None:

@@ -76,11 +76,16 @@ Record = Opened | Described | Report | Health | Closed
 
 
 class Batch(Struct, frozen=True, array_like=True):
-    """What one worker observed, in order. `sequence` counts this worker's batches from 1."""
+    """What one worker observed, in order. `sequence` counts this worker's batches from 1.
+
+    No later batch of this worker confirms a second before `until_ms` (milliseconds since the epoch) by what
+    a connection of its own did; 0 promises nothing. It goes back if the worker's clock is set back.
+    """
 
     worker: str
     sequence: int
     records: list[Record]
+    until_ms: int = 0
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -191,8 +196,12 @@ class UptimeStore(Protocol):
         """Apply `batches` in one transaction; `places` tells where the addresses in them are.
 
         Each batch is applied exactly once, by worker and sequence, in whatever order they come and
-        however often. The revision grows by one if anything was applied.
+        however often. The revision grows by one if a record was applied.
         """
+        ...
+
+    async def watermarks(self, workers: Sequence[str]) -> dict[str, datetime]:
+        """Up to when each of `workers` told all, as its newest applied batch says, if it does."""
         ...
 
     async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:

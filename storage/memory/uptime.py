@@ -61,7 +61,7 @@ class MemoryUptime:
                         unknown += 1
                     elif record.hour >= self._db.from_hour:
                         self._count(states[record.node_id], record)
-        if fresh:
+        if any(batch.records for batch in fresh):
             self._db.revision += 1
         return Applied(
             touched=fold.owners(),
@@ -70,6 +70,10 @@ class MemoryUptime:
             missing=grown,
             unknown=unknown,
         )
+
+    async def watermarks(self, workers: Sequence[str]) -> dict[str, datetime]:
+        writers = {worker: self._db.writers[worker] for worker in workers if worker in self._db.writers}
+        return {worker: from_ms(writer.until_ms) for worker, writer in writers.items() if writer.until_ms > 0}
 
     async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:
         at_ms = to_ms(at)
@@ -187,6 +191,8 @@ class MemoryUptime:
             writer = self._db.writers.setdefault(batch.worker, Writer([], self._db.clock.now()))
             if contains(writer.applied, batch.sequence):
                 continue
+            if not writer.applied or batch.sequence >= writer.applied[-1][1]:
+                writer.until_ms = batch.until_ms
             before = missing(writer.applied)
             writer.applied = united([*writer.applied, (batch.sequence, batch.sequence + 1)])
             writer.last_at = self._db.clock.now()

@@ -56,6 +56,7 @@ class PostgresUptime:
             if reports:
                 others.update(await staged.concerned())
             fold, known = Fold({}, self._rules), 0
+            records = sum(len(batch.records) for batch in fresh)
             if others:
                 rows = await connection.fetch(_SQL["states"], others)
                 fold = await load_fold(connection, rows, self._rules, fresh, places)
@@ -69,14 +70,19 @@ class PostgresUptime:
                 )
                 await save_fold(connection, fold)
             counted = await self._count(connection, staged, fold, bool(reports))
-            await connection.execute(_SQL["finish"], 1, counted.seconds, list(counted.days))
+            if records:
+                await connection.execute(_SQL["finish"], 1, counted.seconds, list(counted.days))
             return Applied(
                 touched=fold.owners() | counted.owners,
                 changed=fold.changed,
                 duplicates=len(batches) - len(fresh),
                 missing=grown,
-                unknown=sum(len(batch.records) for batch in fresh) - known - counted.records,
+                unknown=records - known - counted.records,
             )
+
+    async def watermarks(self, workers: Sequence[str]) -> dict[str, datetime]:
+        rows = await self._pool.fetch(_SQL["watermarks"], workers)
+        return {row["worker"]: from_ms(row["until_ms"]) for row in rows}
 
     async def close_workers(self, alive: Sequence[str], at: datetime) -> set[UUID]:
         at_ms = to_ms(at)
@@ -183,16 +189,20 @@ async def _claim(connection: Any, batches: Sequence[Batch]) -> tuple[list[Batch]
         row["worker"]: [(span.lower, span.upper) for span in row["applied"]] for row in rows
     }
     applied = dict(before)
+    until_ms = {row["worker"]: row["until_ms"] for row in rows}
     fresh = []
     for batch in batches:
         spans = applied.get(batch.worker, [])
         if not contains(spans, batch.sequence):
+            if not spans or batch.sequence >= spans[-1][1]:
+                until_ms[batch.worker] = batch.until_ms
             applied[batch.worker] = united([*spans, (batch.sequence, batch.sequence + 1)])
             fresh.append(batch)
     changed = {worker: spans for worker, spans in applied.items() if spans is not before.get(worker)}
     if changed:
         texts = [_multirange(spans) for spans in changed.values()]
-        await connection.execute(_SQL["save_writers"], list(changed), texts)
+        promises = [until_ms[worker] for worker in changed]
+        await connection.execute(_SQL["save_writers"], list(changed), texts, promises)
     grown = sum(missing(spans) - missing(before.get(worker, [])) for worker, spans in changed.items())
     return fresh, grown
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise, permutations
 from uuid import UUID
 
@@ -75,10 +76,68 @@ async def test_batches_of_different_workers_are_counted_apart(scene: Scene) -> N
 
 async def test_the_revision_moves_with_every_call_that_applies_something(scene: Scene) -> None:
     apply = scene.stores.uptime.apply
-    batch = scene.batch(scene.opened(new_id(), NOON))
-    for batches, revision in (([], 0), ([batch], 1), ([batch], 1), ([scene.batch()], 2)):
+    first, second = (scene.batch(scene.opened(new_id(), NOON)) for _ in range(2))
+    for batches, revision in (([], 0), ([first], 1), ([first], 1), ([scene.batch()], 1), ([second], 2)):
         await apply(batches, {})
         assert (await scene.stores.uptime.network()).revision == revision
+
+
+# --- watermarks -----------------------------------------------------------------------------------
+
+
+def _until(seconds: int, sequence: int, *, worker: str = "w", records: Sequence[Record] = ()) -> Batch:
+    return Batch(worker, sequence, list(records), (NOON_S + seconds) * 1000)
+
+
+def _at(seconds: int) -> datetime:
+    return from_ms((NOON_S + seconds) * 1000)
+
+
+async def test_a_worker_has_told_all_up_to_what_its_newest_batch_says(scene: Scene) -> None:
+    uptime = scene.stores.uptime
+    await uptime.apply([_until(1, 1), _until(7, 1, worker="other"), _until(2, 2)], {})
+    assert await uptime.watermarks(["w", "other", "unheard"]) == {"w": _at(2), "other": _at(7)}
+    assert await uptime.watermarks(["other"]) == {"other": _at(7)}
+    assert await uptime.watermarks([]) == {}
+
+
+async def test_batches_that_come_late_or_twice_move_no_watermark(scene: Scene) -> None:
+    uptime = scene.stores.uptime
+    await uptime.apply([_until(5, 5)], {})
+    await uptime.apply([_until(3, 3), _until(9, 4)], {})
+    await uptime.apply([_until(5, 5), _until(50, 2)], {})
+    assert await uptime.watermarks(["w"]) == {"w": _at(5)}
+
+
+async def test_a_watermark_goes_back_with_its_workers_clock(scene: Scene) -> None:
+    uptime = scene.stores.uptime
+    await uptime.apply([_until(3600, 1)], {})
+    await uptime.apply([_until(0, 2)], {})
+    assert await uptime.watermarks(["w"]) == {"w": _at(0)}
+
+
+async def test_a_worker_that_promises_nothing_any_more_has_no_watermark(scene: Scene) -> None:
+    uptime = scene.stores.uptime
+    await uptime.apply([_until(3600, 1)], {})
+    await uptime.apply([Batch("w", 2, [])], {})
+    assert await uptime.watermarks(["w"]) == {}
+
+
+async def test_what_a_watermark_promises_is_there_with_it(scene: Scene) -> None:
+    connection = new_id()
+    records = [scene.opened(connection, NOON), scene.report(connection, 0, 10)]
+    await scene.stores.uptime.apply([_until(10, 1, records=records)], {})
+    assert await scene.stores.uptime.watermarks(["w"]) == {"w": _at(10)}
+    assert (await scene.node()).confirmed_seconds == 10
+
+
+async def test_a_watermark_is_forgotten_with_its_worker(scene: Scene) -> None:
+    uptime = scene.stores.uptime
+    await uptime.apply([_until(10, 1)], {})
+    later = scene.now() + 2 * DAY
+    await scene.forget_after(later)
+    await uptime.close_workers(["other"], later)
+    assert await uptime.watermarks(["w"]) == {}
 
 
 async def test_records_of_unknown_nodes_are_ignored_and_counted(scene: Scene) -> None:

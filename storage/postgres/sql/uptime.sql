@@ -16,12 +16,17 @@ WHERE day >= (SELECT from_hour / 24 FROM hours_kept)
 ON CONFLICT (day) DO UPDATE SET changed = EXCLUDED.changed
 
 -- name: writers
-SELECT worker, applied FROM ingest_writer WHERE worker = ANY($1::text[])
+SELECT worker, applied, until_ms FROM ingest_writer WHERE worker = ANY($1::text[])
 
 -- name: save_writers
-INSERT INTO ingest_writer (worker, applied, last_at)
-SELECT worker, applied::int8multirange, now() FROM unnest($1::text[], $2::text[]) AS w (worker, applied)
-ON CONFLICT (worker) DO UPDATE SET applied = EXCLUDED.applied, last_at = EXCLUDED.last_at
+INSERT INTO ingest_writer (worker, applied, last_at, until_ms)
+SELECT worker, applied::int8multirange, now(), until_ms
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w (worker, applied, until_ms)
+ON CONFLICT (worker) DO UPDATE
+SET applied = EXCLUDED.applied, last_at = EXCLUDED.last_at, until_ms = EXCLUDED.until_ms
+
+-- name: watermarks
+SELECT worker, until_ms FROM ingest_writer WHERE worker = ANY($1::text[]) AND until_ms > 0
 
 -- name: states
 -- Those of nodes that are retired or suspended are not known.

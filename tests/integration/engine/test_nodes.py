@@ -283,7 +283,6 @@ async def test_beats_between_two_reports_are_added_up_and_none_is_lost_with_its_
     engine = await make_engine(**{"network.flush_interval": 60.0, "network.report_interval": 300.0})
     owner, _ = await engine.person()
     socket, node, _, session = await engine.join_node(owner)
-    await _recorded(engine, Opened)
     for number in range(1, 5):
         socket.send({"type": "beat", "bytes_up": number, "bytes_down": 2, "agent_version": f"1.{number}"})
     await socket.leave()

@@ -1,11 +1,14 @@
 """Nodes under a hub whose clock and pongs are the test's: turns, floods and clocks."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.waiting import eventually
 
 from core.clock import ManualClock, new_id
@@ -217,6 +220,129 @@ async def test_reports_that_nobody_fetches_are_handed_on_before_they_are_too_man
     assert len(rest) < MAX_WAITING
     assert len(_spans(handed_on + rest)) == MAX_WAITING + 1
     machine.nodes.close()
+
+
+# --- watermarks -------------------------------------------------------------------------------------
+
+
+def _walk(machine: Machine, seconds: float = 60.0) -> list[Record]:
+    """Everything that comes due while so much time passes."""
+    records = []
+    for _ in range(round(seconds * 10)):
+        machine.advance(0.1)
+        records += machine.due()
+    return records
+
+
+async def test_without_nodes_all_is_told_up_to_now(machine):
+    machine.advance(7.7)
+    assert machine.nodes.settled_ms() == (START_S + 7) * 1000
+
+
+async def test_what_an_answer_may_still_confirm_is_not_settled(machine):
+    machine.advance(30.5)
+    machine.open()
+    _walk(machine)
+    assert machine.nodes.settled_ms() == (START_S + 30) * 1000
+    machine.answer()
+    await machine.judged(1)
+    assert machine.nodes.settled_ms() == (START_S + 30) * 1000, "it is confirmed, but not told"
+    assert _spans(_walk(machine)) == [(START_S + 30, START_S + 90)]
+    assert machine.nodes.settled_ms() == (START_S + 90) * 1000
+
+
+async def test_an_answer_that_is_being_verified_is_not_settled(machine):
+    machine.open()
+    machine.advance(10)
+    machine.nodes.on_alarm(1)
+    machine.nodes.on_alarm(1)
+    machine.advance(1)
+    machine.answer()
+    # No turn of the event loop: the verdict is not in.
+    _walk(machine)
+    assert machine.nodes.settled_ms() == (START_S + 11) * 1000
+
+
+async def test_a_node_that_failed_holds_nothing_back(machine):
+    machine.open()
+    machine.advance(10)
+    machine.nodes.on_alarm(1)
+    _walk(machine)
+    assert machine.nodes.settled_ms() >= (START_S + 10) * 1000
+
+
+async def test_who_left_holds_nothing_back_after_its_turn(machine):
+    machine.open(1)
+    machine.open(2)
+    await machine.pass_challenge(5, handle=2)
+    machine.advance(10)
+    machine.nodes.closed(1, 1000)
+    _walk(machine)
+    assert machine.nodes.settled_ms() == (START_S + 5) * 1000
+
+
+async def test_the_first_node_after_a_pause_takes_nothing_back(machine):
+    machine.open()
+    machine.nodes.closed(1, 1000)
+    machine.advance(3600)
+    machine.open(2)
+    assert machine.nodes.settled_ms() == (START_S + 3600) * 1000
+
+
+async def test_a_clock_that_was_set_back_takes_the_promise_back_before_anything_is_confirmed_again(machine):
+    machine.open()
+    machine.advance(10)
+    machine.nodes.on_alarm(1)
+    _walk(machine)
+    before = machine.nodes.settled_ms()
+    machine.advance(0.2)
+    machine.clock.advance(timedelta(hours=-1))
+    machine.open(2)
+    opened_ms = machine.clock.now_ms()
+    machine.advance(1)
+    promised = machine.nodes.settled_ms()
+    assert promised <= opened_ms < before - 3_000_000
+    machine.answer(2)
+    await machine.judged(1)
+    ((start, _),) = _spans(_walk(machine))
+    assert start * 1000 >= promised
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+async def test_nothing_is_confirmed_before_what_was_promised(data):
+    machine = Machine(report_interval=4.0)
+    open_handles: set[int] = set()
+    told, promised = 0, machine.nodes.settled_ms()
+    last = promised
+    try:
+        for _ in range(data.draw(st.integers(5, 40))):
+            what = data.draw(st.sampled_from(["open", "answer", "alarm", "close", "due", "due"]))
+            machine.advance(data.draw(st.sampled_from([0.1, 0.7, 3.0, 11.0])))
+            handle = data.draw(st.integers(1, 6))
+            if what == "open" and handle not in open_handles:
+                machine.open(handle)
+                open_handles.add(handle)
+            elif what == "close" and handle in open_handles:
+                open_handles.remove(handle)
+                machine.nodes.closed(handle, 1000)
+            elif what == "alarm":
+                machine.nodes.on_alarm(handle)
+            elif what == "answer" and handle in open_handles:
+                with contextlib.suppress(InvalidInput):
+                    machine.answer(handle)
+                if data.draw(st.booleans()):
+                    await asyncio.sleep(0)
+            elif what == "due":
+                records = machine.nodes.due(data.draw(st.integers(1, 5)))
+                machine.records += records
+            fresh, told = machine.records[told:], len(machine.records)
+            assert all(start * 1000 >= promised for start, _ in _spans(fresh))
+            promised = machine.nodes.settled_ms()
+            assert promised >= last, "without a clock set back it never goes back"
+            last = promised
+    finally:
+        machine.nodes.close()
 
 
 # --- bad input --------------------------------------------------------------------------------------

@@ -88,14 +88,19 @@ async def test_the_loop_appends_what_comes():
 
 
 class Sums:
-    """A source that has `size` records due."""
+    """A source that has `size` records due, of `nodes`."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, nodes: int = 1) -> None:
         self.left = size
+        self.nodes = nodes
+        self.settled = 1
         self.asked: list[int] = []
 
     def __len__(self) -> int:
-        return 1
+        return self.nodes
+
+    def settled_ms(self) -> int:
+        return self.settled
 
     def due(self, limit: int) -> list[Closed]:
         self.asked.append(limit)
@@ -141,9 +146,10 @@ async def test_the_source_is_asked_again_and_again_while_it_follows_anybody():
         return len(source.asked) >= 3
 
     await eventually(asked_thrice)
+    position = await streams.last_id(INGEST_STREAM)
     source.left = 1
-    ((stream, _, _),) = await streams.read({INGEST_STREAM: "0-0"}, 10, 5000)
-    assert stream == INGEST_STREAM
+    ((_, _, payload),) = await streams.read({INGEST_STREAM: position}, 10, 5000)
+    assert len(msgspec.msgpack.decode(payload, type=Batch).records) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -187,3 +193,96 @@ async def test_what_is_recorded_while_an_append_waits_is_not_forgotten():
     assert [record.at_ms for batch in batches for record in batch.records] == [1, 2]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+# --- promises -----------------------------------------------------------------------------------------
+
+
+async def test_a_batch_promises_what_holds_when_nothing_waits_behind_it():
+    streams = MemoryStreams()
+    recorder = _recorder(streams, backlog=10_000)
+    recorder.source = source = Sums(0)
+    recorder.add(_record(0))
+    source.settled = 1000
+    await recorder.flush()
+    for number in range(MAX_BATCH + 1):
+        recorder.add(_record(number))
+    source.settled = 2000
+    await recorder.flush()
+    batches = await _batches(streams)
+    assert [(len(batch.records), batch.until_ms) for batch in batches] == [
+        (1, 1000),
+        (MAX_BATCH, 1000),
+        (1, 2000),
+    ]
+
+
+async def test_a_promise_that_failed_is_not_another_one_the_next_time():
+    class Flaky(MemoryStreams):
+        away = True
+
+        async def append(self, stream, payload, max_length=None):
+            if self.away:
+                raise StorageUnavailable("away")
+            return await super().append(stream, payload, max_length)
+
+    streams = Flaky()
+    recorder = _recorder(streams)
+    recorder.source = source = Sums(0)
+    recorder.add(_record(1))
+    with pytest.raises(StorageUnavailable):
+        await recorder.flush()
+    source.settled, streams.away = 2000, False
+    recorder.add(_record(2))
+    await recorder.flush()
+    assert [(batch.sequence, batch.until_ms) for batch in await _batches(streams)] == [(1, 1), (2, 2000)]
+
+
+async def test_a_promise_goes_back_with_the_clock():
+    streams = MemoryStreams()
+    recorder = _recorder(streams)
+    recorder.source = source = Sums(0)
+    for settled in (7_200_000, 3_600_000):
+        source.settled = settled
+        recorder.add(_record(1))
+        await recorder.flush()
+    assert [batch.until_ms for batch in await _batches(streams)] == [7_200_000, 3_600_000]
+
+
+@pytest.mark.parametrize("nodes", [0, 1])
+async def test_who_has_nothing_to_tell_promises_now_and_then(nodes, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("core.engine.recorder.monotonic", lambda: now)
+    streams = MemoryStreams()
+    recorder = _recorder(streams)
+    recorder.source = source = Sums(0, nodes)
+    for tenths in range(25):
+        now = tenths / 10
+        source.settled = 1000 + tenths
+        await recorder.flush()
+    batches = await _batches(streams)
+    assert [(batch.sequence, batch.until_ms, batch.records) for batch in batches] == [
+        (1, 1000, []),
+        (2, 1010, []),
+        (3, 1020, []),
+    ]
+
+
+async def test_a_worker_without_nodes_goes_on_promising_by_itself(monkeypatch):
+    monkeypatch.setattr("core.engine.recorder.PROMISE_INTERVAL", 0.01)
+    streams = MemoryStreams()
+    recorder = _recorder(streams)
+    recorder.source = Sums(0, nodes=0)
+    task = asyncio.create_task(recorder.run())
+
+    async def promised_thrice() -> bool:
+        return len(await _batches(streams)) >= 3
+
+    await eventually(promised_thrice)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_batch_of_a_former_release_promises_nothing():
+    former = msgspec.msgpack.encode(["w", 1, []])
+    assert msgspec.msgpack.decode(former, type=Batch) == Batch("w", 1, [], 0)
