@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from storage.base.people import User
+from storage.base.referrals import USUAL_BURST, Burst, Trait
 
 
 class Mail(Struct, frozen=True, kw_only=True):
@@ -55,7 +56,10 @@ class Outbox(Protocol):
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """An account that comes to be when its address is confirmed."""
+    """An account that comes to be when its address is confirmed.
+
+    `referral_code` is in the form that look-ups compare; `traits` are what whoever asks is recognised by.
+    """
 
     token_hash: bytes
     email: str
@@ -63,6 +67,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     password_hash: str
     locale: str
     referral_code: str | None
+    traits: list[Trait] = []
     created_at: datetime
     expires_at: datetime
 
@@ -112,11 +117,18 @@ class ConfirmationStore(Protocol):
         ...
 
     async def register(
-        self, token_hash: bytes, user_id: UUID, now: datetime
+        self,
+        token_hash: bytes,
+        user_id: UUID,
+        now: datetime,
+        traits: Sequence[Trait] = (),
+        burst: Burst = USUAL_BURST,
     ) -> tuple[User, str | None] | None:
         """Make the account that `token_hash` confirms; returns it and its referral code.
 
-        None, if there is no such registration, it expired, or somebody has the address by now.
+        With it comes its referral, if the code is there still, and what speaks against that: by `traits`,
+        the registration's own, and `burst`. None, if there is no such registration, it expired, or somebody
+        has the address by now.
         """
         ...
 

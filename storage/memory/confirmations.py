@@ -6,8 +6,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from storage.base import EmailChange, EmailChanged, Mail, Registration, Reset, User
+from storage.base import USUAL_BURST, Burst, EmailChange, EmailChanged, Mail, Registration, Reset, Trait, User
 from storage.memory.database import MemoryDatabase, require_storable
+from storage.memory.referrals import join, see_mailbox
 
 
 class MemoryOutbox:
@@ -55,7 +56,12 @@ class MemoryConfirmations:
         self._queue(mails)
 
     async def register(
-        self, token_hash: bytes, user_id: UUID, now: datetime
+        self,
+        token_hash: bytes,
+        user_id: UUID,
+        now: datetime,
+        traits: Sequence[Trait] = (),
+        burst: Burst = USUAL_BURST,
     ) -> tuple[User, str | None] | None:
         for found in self._db.registrations.values():
             if found.token_hash == token_hash and found.expires_at > now:
@@ -71,7 +77,11 @@ class MemoryConfirmations:
             locale=found.locale,
             created_at=now,
         )
-        return (user, found.referral_code) if self._db.add_user(user) else None
+        if not self._db.add_user(user):
+            return None
+        see_mailbox(self._db, user_id, user.email)
+        join(self._db, user_id, found.referral_code, [*found.traits, *traits], now, burst)
+        return user, found.referral_code
 
     async def put_reset(self, reset: Reset, mails: Sequence[Mail]) -> None:
         require_storable(*mails)
@@ -132,6 +142,7 @@ class MemoryConfirmations:
             return EmailChanged("taken", *facts)
         del self._db.emails[user.email]
         self._db.emails[change.new_email] = user.user_id
+        see_mailbox(self._db, user.user_id, change.new_email)
         self._db.users[user.user_id] = replace(user, email=change.new_email)
         # A link that lies in the old mailbox must not open the account.
         self._db.resets.pop(user.user_id, None)

@@ -5,10 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from storage.base import EmailChange, EmailChanged, Mail, Registration, Reset, User
+import msgspec
+
+from storage.base import USUAL_BURST, Burst, EmailChange, EmailChanged, Mail, Registration, Reset, Trait, User
 from storage.postgres.people import add_user, end_sessions, lock_user, replace_password
 from storage.postgres.pool import Pool
 from storage.postgres.queries import load
+from storage.postgres.referrals import join
 
 _SQL = load("confirmations")
 _OUTBOX = load("outbox")
@@ -59,11 +62,17 @@ class PostgresConfirmations:
                 registration.referral_code,
                 registration.created_at,
                 registration.expires_at,
+                msgspec.json.encode(registration.traits).decode(),
             )
             await _queue(connection, mails)
 
     async def register(
-        self, token_hash: bytes, user_id: UUID, now: datetime
+        self,
+        token_hash: bytes,
+        user_id: UUID,
+        now: datetime,
+        traits: Sequence[Trait] = (),
+        burst: Burst = USUAL_BURST,
     ) -> tuple[User, str | None] | None:
         async with self._pool.transaction() as connection:
             row = await connection.fetchrow(_SQL["use_registration"], token_hash, now)
@@ -77,7 +86,11 @@ class PostgresConfirmations:
                 locale=row["locale"],
                 created_at=now,
             )
-            return (user, row["referral_code"]) if await add_user(connection, user) else None
+            if not await add_user(connection, user):
+                return None
+            code, known = row["referral_code"], msgspec.json.decode(row["traits"], type=list[Trait])
+            await join(connection, user_id, code, [*known, *traits], now, burst)
+            return user, code
 
     async def put_reset(self, reset: Reset, mails: Sequence[Mail]) -> None:
         async with self._pool.transaction() as connection:

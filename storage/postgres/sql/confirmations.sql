@@ -1,15 +1,16 @@
 -- name: put_registration
 INSERT INTO registration
-    (email, token_hash, display_name, password_hash, locale, referral_code, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    (email, token_hash, display_name, password_hash, locale, referral_code, created_at, expires_at, traits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (email) DO UPDATE
 SET token_hash = EXCLUDED.token_hash, display_name = EXCLUDED.display_name,
     password_hash = EXCLUDED.password_hash, locale = EXCLUDED.locale,
-    referral_code = EXCLUDED.referral_code, created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
+    referral_code = EXCLUDED.referral_code, created_at = EXCLUDED.created_at,
+    expires_at = EXCLUDED.expires_at, traits = EXCLUDED.traits
 
 -- name: use_registration
 DELETE FROM registration WHERE token_hash = $1 AND expires_at > $2
-RETURNING email, display_name, password_hash, locale, referral_code
+RETURNING email, display_name, password_hash, locale, referral_code, traits
 
 -- name: put_reset
 INSERT INTO password_reset (user_id, token_hash, created_at, expires_at) VALUES ($1, $2, $3, $4)
