@@ -1,6 +1,6 @@
 """What was measured: of a node, of all of a person's, of countries and of the whole network."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 from core.clock import Clock
 from core.errors import InvalidInput
 from core.http.etag import tagged, versioned
+from core.http.moments import moment
 from core.http.openapi import fails
 from core.http.pages import PAGE_DEFAULT, Cursor, Limit, cursor_of, position, split
 from core.http.permissions import may
@@ -38,14 +39,16 @@ _COUNTRIES_REACH: Final = timedelta(days=1)
 _PUBLIC: Final = "public, max-age=10"
 
 From = Annotated[
-    datetime | None,
+    str | None,
     QueryParameter(
-        name="from", description="Where it begins, lowered to a full step; 3 hours, 2 or 60 days before `to`."
+        format="date-time",
+        name="from",
+        description="Where it begins, lowered to a full step; 3 hours, 2 or 60 days before `to`.",
     ),
 ]
 To = Annotated[
-    datetime | None,
-    QueryParameter(name="to", description="Where it ends, raised to a full step; now."),
+    str | None,
+    QueryParameter(format="date-time", name="to", description="Where it ends, raised to a full step; now."),
 ]
 StepName = Annotated[Step, QueryParameter(description="The length of a step.")]
 NetworkStepName = Annotated[NetworkStep, QueryParameter(description="The length of a step.")]
@@ -148,23 +151,18 @@ async def network_series(  # noqa: PLR0917  # the framework passes all by name
     return _public(request, await statistics.network_series(where, first, last, step))
 
 
-def _range(
-    clock: Clock, start: datetime | None, end: datetime | None, reach: timedelta
-) -> tuple[datetime, datetime]:
-    """The range that is asked for, in UTC; a time without an offset is taken for UTC.
+def _range(clock: Clock, start: str | None, end: str | None, reach: timedelta) -> tuple[datetime, datetime]:
+    """The range that is asked for, in UTC.
 
     Raises:
-        InvalidInput: "range_invalid".
+        InvalidInput: "range_invalid", and as `moment` says.
     """
+    last = moment(end, "to") or clock.now()
+    first = moment(start, "from")
     try:
-        last = clock.now() if end is None else _utc(end)
-        return last - reach if start is None else _utc(start), last
+        return last - reach if first is None else first, last
     except OverflowError:
         raise InvalidInput("range_invalid", "The range is outside the calendar.") from None
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _public(request: ApiRequest, view: T) -> Response[T]:
