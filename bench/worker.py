@@ -31,7 +31,16 @@ from services.networks import Networks
 from services.revocations import Revocations
 from services.tokens import Tokens
 from storage.base import Process
-from storage.memory import MemoryAbuse, MemoryDatabase, MemoryNodes, MemorySessions, MemoryUptime
+from storage.memory import (
+    MemoryAbuse,
+    MemoryDatabase,
+    MemoryEpochs,
+    MemoryLedger,
+    MemoryNodes,
+    MemorySessions,
+    MemoryUptime,
+    MemoryUsers,
+)
 from storage.redis import RedisPresence, RedisStreams, connect
 
 PR_SET_PDEATHSIG = 1
@@ -75,7 +84,14 @@ async def _serve(flags: dict[str, Any], name: str, control: Path) -> None:
         revocations=Revocations(
             MemorySessions(database), MemoryNodes(database), clock, config.auth.access_ttl
         ),
-        earnings=Earnings(uptime, config.earnings.micropoints_per_hour),
+        earnings=Earnings(
+            uptime=uptime,
+            ledger=MemoryLedger(database),
+            epochs=MemoryEpochs(database),
+            users=MemoryUsers(database),
+            clock=clock,
+            settling=0,
+        ),
         networks=Networks(MemoryNodes(database), uptime, MemoryAbuse(database), tokens, clock),
         streams=RedisStreams(redis, config.redis.prefix),
         presence=presence,

@@ -7,12 +7,15 @@ down in the opposite order.
 
 import asyncio
 import gc
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from core.clock import SystemClock
@@ -30,13 +33,17 @@ from services.accounts.admission import Admission
 from services.accounts.new_passwords import NewPasswords
 from services.audit import Audit
 from services.common_passwords import CommonPasswords
-from services.earnings import Earnings
+from services.disposable import DisposableDomains
+from services.earnings import Earnings, epoch_closed
 from services.events import Events
+from services.explain import Explanations
 from services.mail import Renderer
 from services.networks import Networks
 from services.nodes import Nodes
 from services.passwords import Passwords
+from services.referrals import Referrals
 from services.revocations import Revocations, Revoked
+from services.rewards import Claims
 from services.score import Scores
 from services.sealing import Sealer
 from services.sessions import Sessions
@@ -50,7 +57,10 @@ from storage.base import (
     AuditLog,
     ConfirmationStore,
     DayStore,
+    EpochStore,
+    Finding,
     IdempotencyStore,
+    LedgerStore,
     NodeStore,
     Outbox,
     Presence,
@@ -63,9 +73,14 @@ from storage.base import (
     UptimeStore,
     UserStore,
 )
+from storage.base.epochs import Epoch, FirstHours, HoldBack, Streak, Terms
+from storage.base.referrals import Burst, ReferralStore, ReferralTerms, Tier
+from storage.embedded import embedded_address
 from storage.uptime import Rules
 
 JOBS_LOCK = "jobs"
+# Seconds by which a worker may be slow before it is said that epochs wait for it.
+PATIENCE = 10.0
 
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - names them, binds nothing
 
@@ -91,6 +106,9 @@ class Stores(Struct, frozen=True):
     abuse: AbuseStore
     statistics: StatisticsStore
     days: DayStore
+    ledger: LedgerStore
+    epochs: EpochStore
+    referrals: ReferralStore
 
 
 class Services(Struct, frozen=True):
@@ -138,6 +156,9 @@ async def open_stores(config: Config) -> AsyncIterator[Stores]:
                 postgres.PostgresAbuse(pool),
                 postgres.PostgresStatistics(pool),
                 postgres.PostgresDays(pool),
+                postgres.PostgresLedger(pool),
+                postgres.PostgresEpochs(pool),
+                postgres.PostgresReferrals(pool),
             )
         finally:
             await redis.aclose()
@@ -151,6 +172,51 @@ def uptime_rules(config: Config) -> Rules:
     tail = 1.5 * network.challenge_interval + network.challenge_timeout
     tail += network.report_interval + network.flush_interval + 3 * config.admin.lease
     return Rules(resume_window=network.resume_window, tail=tail)
+
+
+def earning_terms(config: Config) -> Terms:
+    """What the configuration says of how epochs are paid."""
+    earnings = config.earnings
+    steps = [step.split(":") for step in earnings.holdback]
+    holdback = [HoldBack(days=int(days), share=int(share)) for days, share in steps]
+    streak = first_hours = None
+    if earnings.streak_days and earnings.streak_amount:
+        streak = Streak(
+            days=earnings.streak_days,
+            least_seconds=earnings.streak_least_seconds,
+            amount=earnings.streak_amount,
+        )
+    if earnings.first_hours and earnings.first_hours_share:
+        first_hours = FirstHours(hours=earnings.first_hours, share=earnings.first_hours_share)
+    return Terms(
+        availability_pool=earnings.availability_pool,
+        usage_pool=earnings.usage_pool,
+        bonus_pool=earnings.bonus_pool,
+        referral_pool=earnings.referral_pool,
+        unmeasured_score=earnings.unmeasured_score,
+        hold_seconds=earnings.hold_seconds,
+        holdback=sorted(holdback, key=lambda step: step.days, reverse=True),
+        streak=streak,
+        first_hours=first_hours,
+        minimum_payout=earnings.minimum_payout,
+        referrals=referral_terms(config),
+    )
+
+
+def referral_terms(config: Config) -> ReferralTerms:
+    """What the configuration says of how referrals are paid."""
+    first, second, third = config.referrals.shares
+    tiers = (tier.split(":") for tier in config.referrals.tiers)
+    return ReferralTerms(
+        shares=(first, second, third),
+        active_seconds=config.referrals.active_hours * 3600,
+        tiers=tuple(
+            sorted(
+                (Tier(active=int(people), multiplier=int(multiplier)) for people, multiplier in tiers),
+                key=lambda tier: tier.active,
+            )
+        ),
+    )
 
 
 @asynccontextmanager
@@ -184,11 +250,19 @@ def make_services(config: Config, stores: Stores) -> Services:
     """
     clock = SystemClock()
     tokens = make_tokens(config)
+    rules = uptime_rules(config)
     return Services(
         tokens,
         Revocations(stores.sessions, stores.nodes, clock, max(config.auth.access_ttl, config.auth.enrol_ttl)),
         Audit(stores.audit, clock),
-        Earnings(stores.uptime, config.earnings.micropoints_per_hour),
+        Earnings(
+            uptime=stores.uptime,
+            ledger=stores.ledger,
+            epochs=stores.epochs,
+            users=stores.users,
+            clock=clock,
+            settling=math.ceil(rules.tail + rules.resume_window),
+        ),
         Networks(stores.nodes, stores.uptime, stores.abuse, tokens, clock),
         Events(stores.streams, stores.presence, config.redis.stream_length),
         Statistics(
@@ -239,8 +313,27 @@ async def open_passwords(config: Config) -> AsyncIterator[Passwords]:
         await asyncio.to_thread(passwords.close)
 
 
-def assemble_accounts(
-    config: Config, stores: Stores, services: Services, sessions: Sessions, passwords: Passwords
+def make_referrals(config: Config, stores: Stores, services: Services) -> Referrals:
+    """The referrals."""
+    settings = config.referrals
+    return Referrals(
+        store=stores.referrals,
+        throttle=stores.throttle,
+        disposable=DisposableDomains.shipped(),
+        audit=services.audit,
+        clock=SystemClock(),
+        terms=referral_terms(config),
+        burst=Burst(people=settings.burst_people, seconds=settings.burst_seconds),
+    )
+
+
+def assemble_accounts(  # noqa: PLR0917  # all of what accounts are made of
+    config: Config,
+    stores: Stores,
+    services: Services,
+    sessions: Sessions,
+    passwords: Passwords,
+    referrals: Referrals,
 ) -> Accounts:
     """The accounts."""
     return make_accounts(
@@ -252,6 +345,7 @@ def assemble_accounts(
             second_factors=stores.second_factors,
             nodes=stores.nodes,
             uptime=stores.uptime,
+            ledger=stores.ledger,
             throttle=stores.throttle,
         ),
         settings=AccountSettings(
@@ -260,6 +354,7 @@ def assemble_accounts(
         passwords=passwords,
         common=CommonPasswords.shipped(),
         sessions=sessions,
+        referrals=referrals,
         sealer=make_sealer(config),
         audit=services.audit,
         clock=SystemClock(),
@@ -325,6 +420,22 @@ async def migrate(config: Config) -> list[str]:
     if not config.database.dsn:
         raise ConfigError(_missing("database.dsn", "PULSEBOARD_DATABASE_DSN"))
     return await postgres.migrate(config.database.dsn, connect_timeout=config.database.connect_timeout)
+
+
+async def check_ledger(config: Config) -> list[Finding]:
+    """The first offence against each invariant of the ledger; changes nothing.
+
+    Raises:
+        ConfigError: the database's address is missing, and there is no embedded one.
+        StartupError: it refuses, or its schema is not that of this release.
+        StorageUnavailable: it stops answering.
+    """
+    if not config.database.dsn:
+        dsn = embedded_address(config.data_dir) or ""
+        config = replace(config, database=replace(config.database, dsn=dsn))
+    async with open_database(config) as pool:
+        await postgres.check_schema(pool)
+        return await postgres.PostgresLedger(pool).check()
 
 
 async def ensure_user(
@@ -418,13 +529,19 @@ async def run_api(config: Config, reload: Reload | None = None) -> None:
                 overview = await services.earnings.overview(user_id)
                 await services.events.publish_to_users("me", {user_id: (overview.revision, overview)})
 
+            referrals = make_referrals(config, stores, services)
             injected = Injected(
-                accounts=assemble_accounts(config, stores, services, sessions, passwords),
+                accounts=assemble_accounts(config, stores, services, sessions, passwords, referrals),
+                referrals=referrals,
                 sessions=sessions,
                 networks=services.networks,
                 statistics=services.statistics,
                 owned=Nodes(nodes=stores.nodes, audit=services.audit, clock=SystemClock(), ended=ended),
                 earnings=services.earnings,
+                explanations=Explanations(epochs=stores.epochs, ledger=stores.ledger),
+                claims=Claims(
+                    ledger=stores.ledger, epochs=stores.epochs, users=stores.users, clock=SystemClock()
+                ),
                 tokens=services.tokens,
                 revocations=services.revocations,
                 audit=services.audit,
@@ -475,12 +592,16 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
         AbuseWatch,
         Chore,
         DailyUpkeep,
+        Epochs,
         Jobs,
+        LedgerCheck,
         Mailing,
         Overviews,
         PlacesUpkeep,
         Pruning,
+        ReferralUpkeep,
         Scoring,
+        Settling,
         make_post,
     )
     from services.places import Places  # noqa: PLC0415 - only this process reads the files
@@ -496,9 +617,26 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
         async def tell_owner(user_id: UUID) -> None:
             overviews.changed([user_id])
 
+        async def tell_everybody(epoch: Epoch) -> None:
+            await services.events.publish("epoch", epoch.number, epoch_closed(epoch))
+
+        settling = Settling(stores.uptime, stores.streams, SystemClock())
+        rules = uptime_rules(config)
         places = await asyncio.to_thread(Places, network.places_file, network.asn_file)
         chores: list[Chore] = [
             PlacesUpkeep(places),
+            Epochs(
+                store=stores.epochs,
+                settling=settling,
+                overviews=overviews,
+                tell=tell_everybody,
+                clock=SystemClock(),
+                terms=earning_terms(config),
+                seconds=config.earnings.epoch_seconds,
+                grace=timedelta(seconds=rules.tail + rules.resume_window),
+                # What its connections may leave unreported is not its delay.
+                patience=timedelta(seconds=rules.tail + PATIENCE),
+            ),
             Scoring(Scores(stores.scores, stores.nodes), SystemClock(), network.score_interval),
             AbuseWatch(
                 store=stores.abuse,
@@ -514,6 +652,13 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
                 day_days=network.day_days,
                 session_days=network.session_days,
             ),
+            ReferralUpkeep(
+                stores.referrals,
+                SystemClock(),
+                active_seconds=referral_terms(config).active_seconds,
+                traces_days=config.referrals.traces_days,
+            ),
+            LedgerCheck(stores.ledger),
             Mailing(stores.outbox, renderer, post, SystemClock()),
             Pruning(
                 confirmations=stores.confirmations,
@@ -532,6 +677,7 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
             presence=stores.presence,
             uptime=stores.uptime,
             overviews=overviews,
+            settling=settling,
             networks=services.networks,
             events=services.events,
             locate=places.locate,

@@ -169,6 +169,35 @@ def migrate(settings: Settings) -> None:
     _run(run())
 
 
+@cli.group()
+def ledger() -> None:
+    """Look after what is booked."""
+
+
+@ledger.command("check")
+@click.pass_obj
+def ledger_check(settings: Settings) -> None:
+    """Recompute every balance and look for what cannot be; code 1 if there is anything.
+
+    Without `database.dsn` it looks into the embedded database, while it runs.
+    """
+    from core import bootstrap  # noqa: PLC0415 - the other commands do without
+
+    config = settings.load()
+    findings = []
+
+    async def run() -> None:
+        findings.extend(await bootstrap.check_ledger(config))
+
+    _run(run())
+    for finding in findings:
+        row = ", ".join(f"{name}={value}" for name, value in finding.row.items())
+        _say(f"{finding.invariant}: {finding.detail} ({row})")
+    if findings:
+        sys.exit(EXIT_FAILURE)
+    _say("the ledger is sound")
+
+
 @cli.command("check-config")
 @click.pass_obj
 def check_config(settings: Settings) -> None:

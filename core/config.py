@@ -340,11 +340,115 @@ class Network(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Earnings(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is paid for what."""
+    """What is paid for what. A point is a million micro-points; shares are in 10,000ths."""
 
-    micropoints_per_hour: Annotated[
-        int, Meta(description="Micro-points that a confirmed hour of a node accrues.", ge=0, le=10**15)
+    epoch_seconds: Annotated[
+        int,
+        Meta(
+            description="Seconds of an epoch, after each of which is paid; they divide an hour, or are hours that divide a day.",
+            ge=60,
+            le=86400,
+        ),
+    ] = 3600
+    availability_pool: Annotated[
+        int,
+        Meta(
+            description="Micro-points an hour, shared out by confirmed seconds times score.", ge=0, le=10**15
+        ),
+    ] = 700_000_000
+    usage_pool: Annotated[
+        int, Meta(description="Micro-points an hour, shared out by bytes moved.", ge=0, le=10**15)
+    ] = 300_000_000
+    bonus_pool: Annotated[
+        int,
+        Meta(
+            description="Micro-points an hour that bonuses may come to; beyond, all are cut alike.",
+            ge=0,
+            le=10**15,
+        ),
+    ] = 100_000_000
+    referral_pool: Annotated[
+        int,
+        Meta(
+            description="Micro-points an hour that referrals may come to; beyond, all are cut alike.",
+            ge=0,
+            le=10**15,
+        ),
+    ] = 200_000_000
+    unmeasured_score: Annotated[
+        int, Meta(description="The score that a node without a measured one is paid by.", ge=0, le=10_000)
+    ] = 5000
+    hold_seconds: Annotated[
+        int,
+        Meta(
+            description="Seconds after an epoch in which what it paid is pending and may be corrected.",
+            ge=0,
+            le=366 * 86400,
+        ),
+    ] = 7 * 86400
+    holdback: Annotated[
+        list[str],
+        Meta(
+            description="`days:share`: until a node is that old, the share of what it earns is held back. Of several the least number of days that it has not reached counts."
+        ),
+    ] = field(default_factory=lambda: ["30:5000", "90:2500"])
+    streak_days: Annotated[
+        int,
+        Meta(description="Days in a row after each of which a node gets a bonus; 0: none.", ge=0, le=366),
+    ] = 7
+    streak_least_seconds: Annotated[
+        int, Meta(description="Confirmed seconds that a day of them has at least.", ge=1, le=86400)
+    ] = 72_000
+    streak_amount: Annotated[
+        int, Meta(description="Micro-points of that bonus; 0: none.", ge=0, le=10**15)
+    ] = 5_000_000
+    first_hours: Annotated[
+        int,
+        Meta(
+            description="Confirmed hours of a person that earn more than later ones; 0: none.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 100
+    first_hours_share: Annotated[int, Meta(description="How much more.", ge=0, le=1_000_000)] = 5000
+    minimum_payout: Annotated[
+        int, Meta(description="Micro-points that become claimable at least.", ge=0, le=10**15)
     ] = 1_000_000
+
+
+class Referrals(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What whoever brings people gets. Shares are in 10,000ths."""
+
+    shares: Annotated[
+        list[int],
+        Meta(
+            description="Of what work earns those who were brought: the shares of the one who brought them, of who brought that one, and of the next above.",
+            min_length=3,
+            max_length=3,
+        ),
+    ] = field(default_factory=lambda: [2000, 1000, 500])
+    active_hours: Annotated[
+        int, Meta(description="Confirmed hours from which on somebody counts.", ge=0, le=100_000)
+    ] = 100
+    tiers: Annotated[
+        list[str],
+        Meta(
+            description="`people:multiplier`: with so many active people brought the shares are multiplied by 10,000ths of this."
+        ),
+    ] = field(default_factory=lambda: ["5:11000", "25:12500", "100:15000"])
+    burst_people: Annotated[
+        int,
+        Meta(description="So many brought by one person within `burst_seconds` are held for review.", ge=2),
+    ] = 20
+    burst_seconds: Annotated[int, Meta(description="See `burst_people`.", ge=1, le=31 * 86400)] = 3600
+    traces_days: Annotated[
+        int,
+        Meta(
+            description="Days that addresses and browsers of people are kept, to tell who brings themselves.",
+            ge=1,
+            le=3660,
+        ),
+    ] = 90
 
 
 class Admin(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -383,6 +487,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     mail: MailSettings = field(default_factory=MailSettings)
     network: Network = field(default_factory=Network)
     earnings: Earnings = field(default_factory=Earnings)
+    referrals: Referrals = field(default_factory=Referrals)
     admin: Admin = field(default_factory=Admin)
     log: Log = field(default_factory=Log)
 
@@ -501,12 +606,13 @@ def _put(layer: dict[str, Any], setting: Setting, value: Any) -> None:
 def _parse(text: str, setting: Setting, where: str) -> Any:
     """Read an environment variable's text as the setting's type; lists are comma-separated."""
     kind = get_args(setting.kind)[0] if get_origin(setting.kind) is Annotated else setting.kind
-    if get_origin(kind) is list:
-        return [part.strip() for part in text.split(",") if part.strip()]
     if kind is str or get_origin(kind) is Literal:
         return text
+    value: Any = text
+    if get_origin(kind) is list:
+        value = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return msgspec.convert(text, setting.kind, strict=False)
+        return msgspec.convert(value, setting.kind, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -543,6 +649,8 @@ def _check_together(config: Config) -> None:
         raise ConfigError("configuration: auth.former_secrets: a key with a comma must stand in a file")
     if ws.port and ws.port == config.http.port and ws.host == config.http.host:
         raise ConfigError("configuration: ws.port: is the same as http.port")
+    _check_earnings(config.earnings)
+    _check_referrals(config.referrals)
     _check_networks(config.http.trusted_proxies)
     _check_origins("http.allowed_origins", config.http.allowed_origins)
     _check_origins("ws.allowed_origins", ws.allowed_origins)
@@ -554,6 +662,33 @@ def _check_together(config: Config) -> None:
     ):
         if value and not value.startswith(schemes):
             raise ConfigError(f"configuration: {key}: must begin with {' or '.join(schemes)}")
+
+
+def _check_earnings(earnings: Earnings) -> None:
+    seconds = earnings.epoch_seconds
+    if 3600 % seconds and (seconds % 3600 or 86400 % seconds):
+        raise ConfigError(
+            "configuration: earnings.epoch_seconds: must divide 3600, or be hours that divide a day"
+        )
+    steps = [_HOLDBACK.match(step) for step in earnings.holdback]
+    if not all(step and 0 < int(step[1]) <= 36_600 and int(step[2]) <= 10_000 for step in steps):
+        raise ConfigError(
+            "configuration: earnings.holdback: must be of the form days:share, 1:0 to 36600:10000"
+        )
+    if len({int(step[1]) for step in steps if step}) < len(steps):
+        raise ConfigError("configuration: earnings.holdback: names a number of days twice")
+
+
+def _check_referrals(referrals: Referrals) -> None:
+    if not all(0 <= share <= 10_000 for share in referrals.shares):
+        raise ConfigError("configuration: referrals.shares: must be 0 to 10000 each")
+    tiers = [_TIER.match(tier) for tier in referrals.tiers]
+    if not all(tier and int(tier[1]) > 0 and int(tier[2]) <= 100_000 for tier in tiers):
+        raise ConfigError(
+            "configuration: referrals.tiers: must be of the form people:multiplier, 1:0 to 9999999:100000"
+        )
+    if len({int(tier[1]) for tier in tiers if tier}) < len(tiers):
+        raise ConfigError("configuration: referrals.tiers: names a number of people twice")
 
 
 def _check_networks(networks: list[str]) -> None:
@@ -571,3 +706,5 @@ def _check_origins(key: str, origins: list[str]) -> None:
 
 
 _ORIGIN = re.compile(r"https?://[^/?#@*,\s]+/?\Z", re.IGNORECASE)
+_TIER = re.compile(r"([0-9]{1,7}):([0-9]{1,6})\Z")
+_HOLDBACK = re.compile(r"([0-9]{1,5}):([0-9]{1,5})\Z")

@@ -198,25 +198,41 @@ class NodeView(Struct):
     state: str
     since: datetime | None
     confirmed_seconds: int
-    accruing: str
     flapping: bool = False
     country: str | None = None
     rtt_ms: float | None = None
     jitter_ms: float | None = None
 
 
+class Accruing(Struct):
+    """What the epoch that is not closed yet will pay: an estimate in micro-points, not booked.
+
+    `amount` is one's share of what its pools accrued until now. The close books `least` or more, as long as
+    no score of one's nodes falls and all the others do not work at more than twice the pace they had; and
+    `most` or less, as long as one's own nodes do not.
+    """
+
+    epoch: int
+    starts_at: datetime
+    ends_at: datetime
+    amount: str
+    least: str
+    most: str
+
+
 class Overview(Struct):
     """A user's whole live state: data of channel ``me`` and of ``GET /me/overview``.
 
-    `accruing` (micro-points) is the sum over all nodes; `nodes` lists the first `NODES_SHOWN`.
-    A greater `revision` is newer.
+    `balance` (micro-points) is all that is booked, `accruing` what comes on top; None: no epoch has begun.
+    `nodes` lists the first `NODES_SHOWN`. A greater `revision` is newer.
     """
 
     revision: int
     nodes_total: int
     nodes_online: int
     confirmed_seconds: int
-    accruing: str
+    balance: str
+    accruing: Accruing | None
     nodes: list[NodeView]
 
 
@@ -242,6 +258,30 @@ class NetworkSummary(Struct):
     users_total: int
     confirmed_seconds: int
     countries: list[CountryCount]
+
+
+class PoolClosed(Struct):
+    """What an epoch had for a category, in micro-points: `pool` = `rewarded` + `unallocated`."""
+
+    category: str
+    pool: str
+    rewarded: str
+    unallocated: str
+
+
+class EpochClosed(Struct):
+    """An epoch was closed, and all it pays is booked: data of channel ``epoch``.
+
+    `nodes` and `users` are how many had a part in it.
+    """
+
+    number: int
+    starts_at: datetime
+    ends_at: datetime
+    closed_at: datetime
+    nodes: int
+    users: int
+    pools: list[PoolClosed]
 
 
 CHALLENGE_CONTEXT = b"pulseboard challenge v1\0"

@@ -46,7 +46,8 @@ def kind(setting: Setting) -> str:
     hint, bounds = setting.kind, ""
     if get_origin(hint) is Annotated:
         hint, *marks = get_args(hint)
-        bounds = _bounds([mark for mark in marks if isinstance(mark, Meta)])
+        units = "entries" if get_origin(hint) is list else "characters"
+        bounds = _bounds([mark for mark in marks if isinstance(mark, Meta)], units)
     if get_origin(hint) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(hint))
     words = {
@@ -55,11 +56,12 @@ def kind(setting: Setting) -> str:
         float: "number",
         bool: "`true` or `false`",
         list[str]: "list of texts",
+        list[int]: "list of whole numbers",
     }[hint]
     return f"{words}, {bounds}" if bounds else words
 
 
-def _bounds(marks: list[Meta]) -> str:
+def _bounds(marks: list[Meta], units: str) -> str:
     found: dict[str, Any] = {}
     for mark in marks:
         for name in ("ge", "gt", "le", "min_length", "max_length"):
@@ -67,13 +69,13 @@ def _bounds(marks: list[Meta]) -> str:
             if value is not None:
                 found[name] = value
     parts = [
-        template.format(f"{found[name]:,}")
+        template.format(f"{found[name]:,}", units=units)
         for name, template in (
             ("ge", "at least {}"),
             ("gt", "above {}"),
             ("le", "at most {}"),
-            ("min_length", "at least {} characters"),
-            ("max_length", "at most {} characters"),
+            ("min_length", "at least {} {units}"),
+            ("max_length", "at most {} {units}"),
         )
         if name in found and not (name == "min_length" and found[name] == 1)
     ]

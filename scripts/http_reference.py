@@ -167,7 +167,10 @@ def endpoints(document: dict[str, Any]) -> str:
 def page() -> str:
     """The reference page, in Markdown."""
     services = dict.fromkeys(
-        [*Injected.__struct_fields__, "refresh_cookie", "client", "operations", "description", "clock"]
+        [
+            *Injected.__struct_fields__,
+            *("refresh_cookie", "device_cookie", "client", "operations", "description", "clock"),
+        ]
     )
     document = describe(make_api(services, "", 0))
     who = "".join(f"| `{name}` | {MEANINGS[name]} |\n" for name in get_args(Who))

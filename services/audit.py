@@ -60,6 +60,9 @@ class Kind(StrEnum):
     ABUSE_FLAGS_VIEWED = "abuse.flags_viewed", "the staff looked at flags"
     ABUSE_FLAG_DISMISSED = "abuse.flag_dismissed", "the staff dismissed a flag"
     NODE_SUSPENDED = "node.suspended", "the staff suspended a node"
+    REFERRAL_CODE_MADE = "referral.code_made", "somebody made a referral code"
+    REFERRALS_VIEWED = "referral.viewed", "the staff looked at flagged referrals"
+    REFERRAL_DECIDED = "referral.decided", "an operator released or refused referrals"
     NODE_UNSUSPENDED = "node.unsuspended", "the staff let a suspended node in again"
 
 

@@ -1,68 +1,410 @@
-"""What people have earned: the one place where the figure is made."""
+"""What people have earned: the one place where every figure that is shown is made.
 
-from collections.abc import Sequence
+Booked is what the ledger holds; on top of that comes an estimate of the epoch that is open. Both are of one
+moment: never is an amount in both, or in neither, because an epoch was closed in between.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from core.messages import NODES_SHOWN, NodeView, Overview
-from storage.base import NodeTotals, UptimeStore, UserTotals
+from msgspec import Struct
 
-SECONDS_PER_HOUR = 3600
+from core.clock import Clock
+from core.errors import InvalidInput
+from core.messages import NODES_SHOWN, Accruing, EpochClosed, NodeView, Overview, PoolClosed
+from services.estimates import MOST_SAMPLES, Interval, estimate, project
+from services.periods import Period, edges, end_of, start_of
+from services.rounding import to_milliseconds
+from storage.base import (
+    Account,
+    Balances,
+    Booked,
+    Category,
+    Earned,
+    Epoch,
+    EpochStore,
+    LedgerStore,
+    NodeTotals,
+    OpenEpoch,
+    UptimeStore,
+    UserStore,
+    UserTotals,
+)
+from storage.base.ledger import Kind
+from storage.epochs import seconds_of
+
 # A degraded node is connected too.
-CONNECTED = frozenset({"online", "degraded"})
+CONNECTED: Final = frozenset({"online", "degraded"})
+
+_HOUR_S = 3600
+_OUTLOOKS: Final[tuple[Period, ...]] = ("day", "week", "month")
+_REACH: Final[dict[Period, timedelta]] = {
+    "hour": timedelta(days=2),
+    "day": timedelta(days=30),
+    "week": timedelta(weeks=26),
+    "month": timedelta(days=365),
+}
+
+
+class Projection(Struct, frozen=True, kw_only=True):
+    """What a period will have come to by its end, at least and at most, if it goes on as in the last days."""
+
+    amount: str
+    least: str
+    most: str
+
+
+class Outlook(Struct, frozen=True, kw_only=True):
+    """The day, week or month that it is now: what is booked in it, and what it will come to.
+
+    `projected` None: not enough data.
+    """
+
+    period: Period
+    start: datetime
+    end: datetime
+    booked: str
+    projected: Projection | None
+
+
+class EarningsSummary(Struct, frozen=True, kw_only=True):
+    """All that somebody has earned. Amounts are micro-points.
+
+    `balance` is all that is booked and the sum of the five after it; `accruing` comes on top. Periods are
+    those of `time_zone`. `booked_until` is where the open epoch begins; None: none has begun.
+    """
+
+    revision: int
+    balance: str
+    pending: str
+    held: str
+    final: str
+    claimable: str
+    claimed: str
+    accruing: Accruing | None
+    time_zone: str
+    booked_until: datetime | None
+    outlooks: list[Outlook]
+
+
+class EarningsPoint(Struct, frozen=True, kw_only=True):
+    """A step of a series. `amount` None: nothing was booked. Not `complete`: not all of it is booked yet."""
+
+    start: datetime
+    end: datetime
+    amount: str | None
+    categories: dict[Category, str]
+    complete: bool
+
+
+class EarningsSeries(Struct, frozen=True, kw_only=True):
+    """What was earned from `start` to `end`, a point for every step; `amount` (micro-points) is all of it."""
+
+    start: datetime
+    end: datetime
+    period: Period
+    time_zone: str
+    amount: str
+    points: list[EarningsPoint]
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """What an account got, or gave. `matures_at`: when what is pending or held becomes final."""
+
+    account: Account
+    category: Category
+    amount: str
+    matures_at: datetime | None
+
+
+class HistoryItem(Struct, frozen=True, kw_only=True):
+    """A booking; `amount` is by how much it changed the balance, 0 for a move from one account to another."""
+
+    entry_id: int
+    key: str
+    kind: Kind
+    epoch: int
+    at: datetime
+    amount: str
+    lines: list[Line]
 
 
 class Earnings:
-    """Turns confirmed uptime into what is accruing.
+    """Tells what was earned. `settling` is for how many seconds something measured may take to be stored."""
 
-    Every screen and message takes the figure from here: a node accrues
-    ``floor(confirmed_seconds * micropoints_per_hour / 3600)`` micro-points, a person the sum of
-    that over all their nodes, listed or not.
-    """
-
-    def __init__(self, uptime: UptimeStore, micropoints_per_hour: int) -> None:
+    def __init__(
+        self,
+        *,
+        uptime: UptimeStore,
+        ledger: LedgerStore,
+        epochs: EpochStore,
+        users: UserStore,
+        clock: Clock,
+        settling: int,
+    ) -> None:
         self._uptime = uptime
-        self._rate = micropoints_per_hour
+        self._ledger = ledger
+        self._epochs = epochs
+        self._users = users
+        self._clock = clock
+        self._settling = timedelta(seconds=settling)
 
     async def overview(self, user_id: UUID) -> Overview:
         """The whole live state of one person."""
         return (await self.overviews([user_id]))[user_id]
 
     async def overviews(self, user_ids: Sequence[UUID]) -> dict[UUID, Overview]:
-        """The live state of several people, all from one moment."""
-        totals = await self._uptime.totals(user_ids)
-        return {user_id: self._overview(totals[user_id]) for user_id in user_ids}
+        """The live state of several people, all from one moment; as many queries as for one."""
+        return {user_id: _overview(state) for user_id, state in (await self._states(user_ids)).items()}
 
-    def _overview(self, totals: UserTotals) -> Overview:
-        # The totals add up the nodes' rounded figures, so that the rows on a screen sum to them.
-        # A retired node is shown no more; what it was confirmed for stays.
-        shown = [node for node in totals.nodes if not node.retired]
-        return Overview(
-            revision=totals.revision,
-            nodes_total=len(shown),
-            nodes_online=sum(node.status in CONNECTED for node in shown),
-            confirmed_seconds=sum(node.confirmed_seconds for node in totals.nodes),
-            accruing=str(sum(self._amount(node) for node in totals.nodes)),
-            nodes=[self._view(node) for node in shown[:NODES_SHOWN]],
+    async def summary(self, user_id: UUID) -> EarningsSummary:
+        """The same figures as in the overview, by state; and what the current periods will come to."""
+        zone = await self._zone(user_id)
+        state = (await self._states([user_id]))[user_id]
+        balances, epoch = state.balances, state.epoch
+        return EarningsSummary(
+            revision=state.revision,
+            balance=str(balances.earned),
+            pending=str(balances.pending),
+            held=str(balances.held),
+            final=str(balances.final),
+            claimable=str(balances.claimable),
+            claimed=str(balances.claimed),
+            accruing=state.accruing,
+            time_zone=zone.key,
+            booked_until=epoch.starts_at if epoch else None,
+            outlooks=await self._outlooks(user_id, epoch, zone) if epoch else [],
         )
 
-    def _amount(self, node: NodeTotals) -> int:
-        return node.confirmed_seconds * self._rate // SECONDS_PER_HOUR
+    async def series(
+        self, user_id: UUID, period: Period, start: datetime | None, end: datetime | None
+    ) -> EarningsSeries:
+        """What was earned period by period, of the person's time zone.
 
-    def _view(self, node: NodeTotals) -> NodeView:
-        return NodeView(
-            node_id=node.node_id,
-            name=node.name,
-            state=node.status,
-            since=node.since,
-            confirmed_seconds=node.confirmed_seconds,
-            accruing=str(self._amount(node)),
-            flapping=node.flapping,
-            country=node.country,
-            rtt_ms=to_milliseconds(node.rtt_us),
-            jitter_ms=to_milliseconds(node.jitter_us),
+        `start` is lowered and `end` raised to full periods. Without an `end` it is now, without a `start`
+        as far before as fits a chart.
+
+        Raises:
+            InvalidInput: "range_invalid" or "range_too_long".
+        """
+        zone = await self._zone(user_id)
+        last = end or self._clock.now()
+        marks = edges(start or _before(last, _REACH[period]), last, period, zone)
+        epoch = await self._epochs.open()
+        found = _by_start(await self._ledger.earned(user_id, marks))
+        points = [
+            _point(first, then, found.get(first, ()), complete=epoch is not None and then <= epoch.starts_at)
+            for first, then in pairwise(marks)
+        ]
+        return EarningsSeries(
+            start=marks[0],
+            end=marks[-1],
+            period=period,
+            time_zone=zone.key,
+            amount=str(_sum(each for spans in found.values() for each in spans)),
+            points=points,
+        )
+
+    async def history(self, user_id: UUID, before: int | None, limit: int) -> list[HistoryItem]:
+        """What was booked for somebody, the newest first, with ids below `before`."""
+        return [history_item(booked) for booked in await self._ledger.history(user_id, before, limit)]
+
+    async def newest_closed(self) -> EpochClosed | None:
+        """The epoch that was closed last."""
+        found = await self._epochs.epochs(None, 1)
+        return epoch_closed(found[0]) if found else None
+
+    async def _outlooks(self, user_id: UUID, epoch: OpenEpoch, zone: ZoneInfo) -> list[Outlook]:
+        """The current periods and what they come to: one look at the ledger for all of them."""
+        now = self._clock.now()
+        until = epoch.starts_at
+        # Epochs longer than an hour make fuller, rarer samples.
+        sample = timedelta(seconds=max(_HOUR_S, seconds_of(epoch.starts_at, epoch.ends_at)))
+        samples = [until - number * sample for number in range(MOST_SAMPLES, -1, -1)]
+        starts = {period: start_of(now, period, zone) for period in _OUTLOOKS}
+        marks = sorted({*samples, *starts.values(), now + timedelta(days=1)})
+        found = [(each.start, each.amount) for each in await self._ledger.earned(user_id, marks)]
+        earned = [0] * (len(samples) - 1)
+        for at, amount in found:
+            span = bisect_right(samples, at)
+            if 0 < span < len(samples):
+                earned[span - 1] += amount
+        outlooks = []
+        for period, start in starts.items():
+            end = end_of(start, period, zone)
+            booked = sum(amount for at, amount in found if at >= start)
+            remaining = max(0, (end - max(until, start)) // timedelta(seconds=1))
+            projected = project(booked, earned, remaining, sample // timedelta(seconds=1))
+            outlooks.append(
+                Outlook(
+                    period=period,
+                    start=start,
+                    end=end,
+                    booked=str(booked),
+                    projected=_projection(projected) if projected else None,
+                )
+            )
+        return outlooks
+
+    async def _states(self, user_ids: Sequence[UUID]) -> dict[UUID, "_State"]:
+        """Everybody's state of one moment: read once more if an epoch was closed meanwhile."""
+        epoch = await self._epochs.open()
+        while True:
+            totals = await self._uptime.totals(user_ids)
+            balances = await self._ledger.balances(user_ids)
+            weights = await self._epochs.accruing(user_ids) if epoch else {}
+            still = await self._epochs.open()
+            if (still and still.number) == (epoch and epoch.number):
+                break
+            epoch = still
+        return {
+            user_id: _State(
+                totals=totals[user_id],
+                balances=balances.get(user_id, Balances()),
+                epoch=still,
+                estimate=estimate(
+                    still,
+                    weights.get(user_id),
+                    len(totals[user_id].nodes),
+                    now=self._clock.now(),
+                    settling=self._settling,
+                )
+                if still
+                else None,
+            )
+            for user_id in user_ids
+        }
+
+    async def _zone(self, user_id: UUID) -> ZoneInfo:
+        user = await self._users.by_id(user_id)
+        return ZoneInfo(user.time_zone if user else "UTC")
+
+
+class _State(Struct, frozen=True, kw_only=True):
+    """What is known of a person."""
+
+    totals: UserTotals
+    balances: Balances
+    epoch: OpenEpoch | None
+    estimate: Interval | None
+
+    @property
+    def revision(self) -> int:
+        """Grows with what is measured and with what is booked."""
+        return self.totals.revision + (self.epoch.number if self.epoch else 0)
+
+    @property
+    def accruing(self) -> Accruing | None:
+        """What comes on top of the balance."""
+        if self.epoch is None or self.estimate is None:
+            return None
+        return Accruing(
+            epoch=self.epoch.number,
+            starts_at=self.epoch.starts_at,
+            ends_at=self.epoch.ends_at,
+            amount=str(self.estimate.amount),
+            least=str(self.estimate.least),
+            most=str(self.estimate.most),
         )
 
 
-def to_milliseconds(us: int | None) -> float | None:
-    """Milliseconds, rounded to a tenth; what was not measured stays so."""
-    return None if us is None else round(us / 1000, 1)
+def epoch_closed(epoch: Epoch) -> EpochClosed:
+    """The news that `epoch` was closed."""
+    return EpochClosed(
+        number=epoch.number,
+        starts_at=epoch.starts_at,
+        ends_at=epoch.ends_at,
+        closed_at=epoch.closed_at,
+        nodes=epoch.nodes,
+        users=epoch.users,
+        pools=[
+            PoolClosed(each.category, str(each.pool), str(each.rewarded), str(each.unallocated))
+            for each in epoch.pools
+        ],
+    )
+
+
+def history_item(booked: Booked) -> HistoryItem:
+    """A booking as its owner sees it."""
+    return HistoryItem(
+        entry_id=booked.entry_id,
+        key=booked.key,
+        kind=booked.kind,
+        epoch=booked.epoch,
+        at=booked.at,
+        amount=str(sum(posting.amount for posting in booked.postings)),
+        lines=[
+            Line(
+                account=posting.account,
+                category=posting.category,
+                amount=str(posting.amount),
+                matures_at=posting.matures_at,
+            )
+            for posting in booked.postings
+        ],
+    )
+
+
+def _overview(state: _State) -> Overview:
+    # A retired node is shown no more; what it was confirmed for stays.
+    shown = [node for node in state.totals.nodes if not node.retired]
+    return Overview(
+        revision=state.revision,
+        nodes_total=len(shown),
+        nodes_online=sum(node.status in CONNECTED for node in shown),
+        confirmed_seconds=sum(node.confirmed_seconds for node in state.totals.nodes),
+        balance=str(state.balances.earned),
+        accruing=state.accruing,
+        nodes=[_view(node) for node in shown[:NODES_SHOWN]],
+    )
+
+
+def _view(node: NodeTotals) -> NodeView:
+    return NodeView(
+        node_id=node.node_id,
+        name=node.name,
+        state=node.status,
+        since=node.since,
+        confirmed_seconds=node.confirmed_seconds,
+        flapping=node.flapping,
+        country=node.country,
+        rtt_ms=to_milliseconds(node.rtt_us),
+        jitter_ms=to_milliseconds(node.jitter_us),
+    )
+
+
+def _projection(projected: Interval) -> Projection:
+    return Projection(amount=str(projected.amount), least=str(projected.least), most=str(projected.most))
+
+
+def _point(start: datetime, end: datetime, found: Sequence[Earned], *, complete: bool) -> EarningsPoint:
+    return EarningsPoint(
+        start=start,
+        end=end,
+        amount=str(_sum(found)) if found else None,
+        categories={each.category: str(each.amount) for each in found},
+        complete=complete,
+    )
+
+
+def _before(moment: datetime, reach: timedelta) -> datetime:
+    try:
+        return moment - reach
+    except OverflowError:
+        raise InvalidInput("range_invalid", "The range is outside the calendar.") from None
+
+
+def _by_start(found: Iterable[Earned]) -> dict[datetime, list[Earned]]:
+    spans: dict[datetime, list[Earned]] = {}
+    for each in found:
+        spans.setdefault(each.start, []).append(each)
+    return spans
+
+
+def _sum(found: Iterable[Earned]) -> int:
+    return sum(each.amount for each in found)

@@ -37,7 +37,7 @@ def render() -> str:
 
     client = get_args(messages.AnyClientMessage)
     server = get_args(messages.AnyServerMessage)
-    types = [*client, *server, messages.Overview, messages.NetworkSummary]
+    types = [*client, *server, messages.Overview, messages.NetworkSummary, messages.EpochClosed]
     _, components = msgspec.json.schema_components(types, ref_template="{name}")
     blocks = [
         HEADER,

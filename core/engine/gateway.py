@@ -43,9 +43,10 @@ from storage.base import Presence, Record
 # The channels' bits in the connection table.
 ME = 1
 NETWORK = 2
-CHANNELS = {"me": ME, "network": NETWORK}
+EPOCHS = 4
+CHANNELS = {"me": ME, "network": NETWORK, "epoch": EPOCHS}
 
-# Both channels carry revisions that the database counts; there is one such count.
+# All channels carry numbers that the database counts; there is one such count.
 EPOCH = "1"
 
 NOBODY = bytes(16)
@@ -105,7 +106,8 @@ class Gateway:
         self._running = 0
         # Connections whose snapshot of `me` is on its way, with the newest event that came meanwhile.
         self._joining: dict[int, Envelope | None] = {}
-        self._network: Envelope | None = None
+        # What was told to everybody last, by channel.
+        self._newest: dict[int, Envelope] = {}
         self._answers: dict[type, Callable[[int, Any], None]] = {
             m.Auth: self._take_auth,
             m.Beat: self.nodes.beat,
@@ -194,7 +196,7 @@ class Gateway:
             event = m.Event(envelope.channel, envelope.offset, envelope.data)
             message = Message(event, m.json_encode, m.msgpack_encode, self._config.ws.compress_above)
             if envelope.user is None:
-                self._network = envelope
+                self._newest[channel] = envelope
                 broadcast.append((channel, message))
                 continue
             self.hub.send_user(envelope.user.bytes, channel, message)
@@ -294,8 +296,8 @@ class Gateway:
     def _subscribe(self, handle: int, message: m.Subscribe) -> None:
         channel = _channel(message.channel)
         check(permissions.CHANNELS[message.channel], is_node=self._is_node(handle))
-        if channel == NETWORK:
-            self._start(handle, self._join_network(handle, message))
+        if channel != ME:
+            self._start(handle, self._join_all(handle, message, channel))
             return
         user_id = self._user(handle)
         if user_id is None:
@@ -343,14 +345,20 @@ class Gateway:
         if user_id is not None:
             self.residents.leave(user_id)
 
-    async def _join_network(self, handle: int, message: m.Subscribe) -> None:
-        if self._network is not None:
-            offset, data = self._network.offset, self._network.data
-        else:
-            data = await self._networks.summary()
-            offset = data.revision
-        self.hub.subscribe(handle, NETWORK)
+    async def _join_all(self, handle: int, message: m.Subscribe, channel: int) -> None:
+        """Join what is the same for everybody: from the newest that is known here, or else is stored."""
+        offset, data = (0, None) if channel in self._newest else await self._read_newest(channel)
+        if (newest := self._newest.get(channel)) is not None:
+            offset, data = newest.offset, newest.data
+        self.hub.subscribe(handle, channel)
         self._welcome_to(handle, message, offset, data)
+
+    async def _read_newest(self, channel: int) -> tuple[int, Any]:
+        if channel == EPOCHS:
+            epoch = await self._earnings.newest_closed()
+            return (epoch.number, epoch) if epoch else (0, None)
+        summary = await self._networks.summary()
+        return summary.revision, summary
 
     def _welcome_to(self, handle: int, message: m.Subscribe, offset: int, data: Any) -> None:
         """Confirm a subscription; who has seen `offset` already has missed nothing."""

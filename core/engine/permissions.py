@@ -18,6 +18,7 @@ METHODS: Final[dict[str, tuple[Who, ...]]] = {
 CHANNELS: Final[dict[str, tuple[Who, ...]]] = {
     "me": ("user",),
     "network": ("user", "node"),
+    "epoch": ("user", "node"),
 }
 
 

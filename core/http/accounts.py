@@ -6,6 +6,7 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from core.http.cookies import RefreshCookie
+from core.http.device import DeviceCookie
 from core.http.openapi import fails
 from core.http.permissions import may
 from core.http.requests import ApiRequest
@@ -54,8 +55,17 @@ class EmailConfirmed(Struct):
     opt=may("anyone"),
     responses=fails("password_common", "too_many_attempts", "busy"),
 )
-async def register(data: JSONBody[RegisterRequest], accounts: NamedDependency[Accounts]) -> Accepted:
-    """Ask for an account: it is made when the link that comes by mail is opened."""
+async def register(
+    request: ApiRequest,
+    data: JSONBody[RegisterRequest],
+    accounts: NamedDependency[Accounts],
+    device_cookie: NamedDependency[DeviceCookie],
+) -> Response[Accepted]:
+    """Ask for an account: it is made when the link that comes by mail is opened.
+
+    The answer names the browser (a cookie): two accounts from one are no referral.
+    """
+    browser = device_cookie.taken(request) or device_cookie.new()
     await accounts.registrar.register(
         data.email,
         data.password,
@@ -63,8 +73,9 @@ async def register(data: JSONBody[RegisterRequest], accounts: NamedDependency[Ac
         referral_code=data.referral_code,
         locale=data.locale,
         address=CONTEXT.get().address,
+        browser=browser,
     )
-    return Accepted()
+    return Response(Accepted(), cookies=[device_cookie.holding(browser)])
 
 
 @post(
@@ -125,6 +136,7 @@ async def login(
     data: JSONBody[LoginRequest],
     accounts: NamedDependency[Accounts],
     refresh_cookie: NamedDependency[RefreshCookie],
+    device_cookie: NamedDependency[DeviceCookie],
 ) -> Response[Session]:
     """Open a session."""
     sign_in = await accounts.sign_ins.sign_in(
@@ -133,6 +145,7 @@ async def login(
         data.code,
         device=request.headers.get("user-agent", ""),
         address=CONTEXT.get().address,
+        browser=device_cookie.taken(request),
     )
     return session_answer(sign_in, refresh_cookie if data.cookie else None)
 

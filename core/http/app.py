@@ -16,6 +16,8 @@ from core.http.binding import bind
 from core.http.cookies import RefreshCookie
 from core.http.cors import Cors
 from core.http.description import Description, described
+from core.http.device import DeviceCookie
+from core.http.earnings import earnings
 from core.http.edge import Edge, Rules, content_security_policy
 from core.http.idempotency import Idempotency
 from core.http.nodes import network, nodes
@@ -26,6 +28,7 @@ from core.http.permissions import Authority, check_declarations, guard
 from core.http.problems import handle
 from core.http.profile import own
 from core.http.rate import RateLimiter
+from core.http.referrals import referral_reviews, referrals
 from core.http.requests import ApiRequest
 from core.http.score import formulas, node_scores
 from core.http.second_factor import second_factor
@@ -38,9 +41,12 @@ from services.abuse import Abuse
 from services.accounts import Accounts
 from services.audit import Audit
 from services.earnings import Earnings
+from services.explain import Explanations
 from services.networks import Networks
 from services.nodes import Nodes
+from services.referrals import Referrals
 from services.revocations import Revocations
+from services.rewards import Claims
 from services.score import Scores
 from services.sessions import Sessions
 from services.staff import Staff
@@ -60,12 +66,15 @@ class Injected(Struct, frozen=True, kw_only=True):
     owned: Nodes
     statistics: Statistics
     earnings: Earnings
+    explanations: Explanations
+    claims: Claims
     tokens: Tokens
     revocations: Revocations
     audit: Audit
     staff: Staff
     abuse: Abuse
     scores: Scores
+    referrals: Referrals
 
 
 def make_api(
@@ -92,6 +101,9 @@ def make_api(
         admin,
         flags_of_nodes,
         abuse_admin,
+        referrals,
+        referral_reviews,
+        earnings,
         described,
     ]
     api = Litestar(
@@ -143,6 +155,7 @@ def create_app(
     injected = {
         **{name: getattr(services, name) for name in Injected.__struct_fields__},
         "refresh_cookie": RefreshCookie.of_site(http.public_url, f"{V1}/auth", config.auth.refresh_ttl),
+        "device_cookie": DeviceCookie(f"{V1}/auth", http.public_url.startswith("https://")),
         "client": ClientSettings(ws_url, config.ws.port, version, config.network.beat_interval),
         "operations": Operations(checks, presence, source, draining),
         "description": Description(lambda: api),

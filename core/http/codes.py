@@ -87,5 +87,14 @@ CODES: Final[dict[str, Code]] = {
     "rule_not_found": Code(404, "There is no rule of abuse by this name."),
     "rule_changed": Code(409, "The rule has a newer version than the one named: read it again."),
     "flag_not_found": Code(404, "There is no such flag, or it is not active any more."),
+    # Referrals.
+    "referral_code_taken": Code(409, "Somebody has this referral code, or nobody may have it."),
+    "referral_codes_most": Code(409, "You have as many referral codes of this sort as there may be."),
+    "referral_code_not_found": Code(404, "There is no such referral code."),
+    "referral_not_found": Code(404, "There is no referral with this id."),
+    # Earnings.
+    "epoch_not_found": Code(404, "There is no closed epoch with this number."),
+    "wallet_missing": Code(409, "A claim goes to a wallet, and none is linked."),
+    "nothing_to_claim": Code(409, "Nothing is claimable now."),
     "signature_used": Code(401, "The signature has served; sign the current time."),
 }

@@ -114,6 +114,8 @@ def openapi_config(version: str) -> OpenAPIConfig:
             Tag(name="accounts"),
             Tag(name="nodes"),
             Tag(name="network"),
+            Tag(name="earnings"),
+            Tag(name="referrals"),
             Tag(name="admin"),
             Tag(name="operations"),
         ],

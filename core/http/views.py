@@ -7,8 +7,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
-from services.earnings import to_milliseconds
 from services.nodes import KnownNode
+from services.rounding import to_milliseconds
 from services.sessions import SignIn
 from storage.base import Node, Status, User
 

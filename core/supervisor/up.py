@@ -329,7 +329,7 @@ def _environ(config: Config, mailbox: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for setting in settings():
         value = getattr(getattr(config, setting.section) if setting.section else config, setting.key)
-        values[setting.env] = ",".join(value) if isinstance(value, list) else str(value)
+        values[setting.env] = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     manager = {"NOTIFY_SOCKET": mailbox, "WATCHDOG_USEC": str(round(WATCHDOG / 2 * 1e6))}
     kept.pop("WATCHDOG_PID", None)
     return {**kept, **values, **manager}

@@ -20,10 +20,12 @@ from services.audit import Audit
 from services.common_passwords import CommonPasswords
 from services.mail import Letters
 from services.passwords import Passwords
+from services.referrals import Referrals
 from services.sealing import Sealer
 from services.sessions import Sessions
 from storage.base import (
     ConfirmationStore,
+    LedgerStore,
     NodeStore,
     Outbox,
     SecondFactorStore,
@@ -44,6 +46,7 @@ class AccountStores(Struct, frozen=True, kw_only=True):
     second_factors: SecondFactorStore
     nodes: NodeStore
     uptime: UptimeStore
+    ledger: LedgerStore
     throttle: Throttle
 
 
@@ -76,6 +79,7 @@ def make_accounts(
     passwords: Passwords,
     common: CommonPasswords,
     sessions: Sessions,
+    referrals: Referrals,
     sealer: Sealer,
     audit: Audit,
     clock: Clock,
@@ -98,6 +102,7 @@ def make_accounts(
         confirmations=stores.confirmations,
         new_passwords=new_passwords,
         limits=limits,
+        referrals=referrals,
         letters=letters,
         audit=audit,
         clock=clock,
@@ -124,6 +129,7 @@ def make_accounts(
             passwords=passwords,
             codes=codes,
             limits=limits,
+            referrals=referrals,
             audit=audit,
         ),
         profiles=Profiles(
@@ -176,6 +182,7 @@ def make_accounts(
             second_factors=stores.second_factors,
             nodes=stores.nodes,
             uptime=stores.uptime,
+            ledger=stores.ledger,
             audit=audit,
             clock=clock,
         ),

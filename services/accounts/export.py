@@ -9,7 +9,8 @@ import msgspec
 from core.clock import Clock
 from services.accounts.credentials import Credentials
 from services.audit import Audit, Kind
-from storage.base import Node, NodeStore, SecondFactorStore, SessionStore, UptimeStore
+from services.earnings import history_item
+from storage.base import LedgerStore, Node, NodeStore, SecondFactorStore, SessionStore, UptimeStore
 
 PAGE = 200
 
@@ -25,6 +26,7 @@ class Exports:
         second_factors: SecondFactorStore,
         nodes: NodeStore,
         uptime: UptimeStore,
+        ledger: LedgerStore,
         audit: Audit,
         clock: Clock,
     ) -> None:
@@ -33,6 +35,7 @@ class Exports:
         self._second_factors = second_factors
         self._nodes = nodes
         self._uptime = uptime
+        self._ledger = ledger
         self._audit = audit
         self._clock = clock
 
@@ -64,6 +67,8 @@ class Exports:
         yield msgspec.json.encode(whole)[:-1]
         async for piece in _array("nodes", self._node_records(user_id)):
             yield piece
+        async for piece in _array("earnings", self._bookings(user_id)):
+            yield piece
         async for piece in _array("security_events", self._events(user_id)):
             yield piece
         yield b"}\n"
@@ -86,6 +91,13 @@ class Exports:
             "confirmed_seconds": confirmed_seconds,
             "hours": [{"hour": hour, "confirmed_seconds": seconds} for hour, seconds in hours],
         }
+
+    async def _bookings(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
+        before: int | None = None
+        while page := await self._ledger.history(user_id, before, PAGE):
+            for booked in page:
+                yield msgspec.structs.asdict(history_item(booked))
+            before = page[-1].entry_id
 
     async def _events(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
         before: UUID | None = None

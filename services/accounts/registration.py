@@ -1,11 +1,9 @@
 """How an account comes to be: asked for, confirmed by mail, made."""
 
-import re
 import secrets
 from datetime import timedelta
 
 from core.clock import Clock, new_id
-from core.errors import InvalidInput
 from services.accounts.addresses import normal_email
 from services.accounts.limits import Limits
 from services.accounts.links import hash_of, invalid_link, new_token
@@ -15,9 +13,8 @@ from services.audit import Audit, Kind
 from services.mail import Kind as MailKind
 from services.mail import Letters
 from services.names import NAME_LENGTH, clean_name
+from services.referrals import Referrals
 from storage.base import ConfirmationStore, Mail, Registration, User, UserStore
-
-_REFERRAL_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 class Registrar:
@@ -35,6 +32,7 @@ class Registrar:
         confirmations: ConfirmationStore,
         new_passwords: NewPasswords,
         limits: Limits,
+        referrals: Referrals,
         letters: Letters,
         audit: Audit,
         clock: Clock,
@@ -45,6 +43,7 @@ class Registrar:
         self._confirmations = confirmations
         self._new_passwords = new_passwords
         self._limits = limits
+        self._referrals = referrals
         self._letters = letters
         self._audit = audit
         self._clock = clock
@@ -59,24 +58,25 @@ class Registrar:
         referral_code: str | None = None,
         locale: str | None = None,
         address: str = "",
+        browser: str | None = None,
     ) -> None:
         """Ask for an account; without `display_name` the part of `email` before the @ serves.
 
         A mail goes to `email`: a link that makes the account, or word that there is one already.
-        `address` is where the request comes from.
+        `address` is where the request comes from, `browser` what it names itself.
 
         Raises:
-            InvalidInput: "invalid_input" naming the field, or "password_common".
+            InvalidInput: "invalid_input" naming the field, so when there is no such code; or
+                "password_common".
             TooManyRequests: "too_many_attempts" or "busy".
         """
         recipient = normal_email(email)
         local = recipient.partition("@")[0]
         name = clean_name(display_name or local[:NAME_LENGTH], "display_name")
         language = normal_locale(locale or "en")
-        if referral_code is not None and not _REFERRAL_CODE.match(referral_code):
-            raise InvalidInput("invalid_input", "referral_code: is none.", field="referral_code")
         secret = self._new_passwords.acceptable(password, recipient, name)
         await self._limits.ask("register", address)
+        code = None if referral_code is None else await self._referrals.asked_for(referral_code)
         mailing = await self._limits.may_mail(MailKind.VERIFY, recipient)
         password_hash = await self._new_passwords.hash(secret)
         taken = await self._users.by_email(recipient) is not None
@@ -88,7 +88,8 @@ class Registrar:
             display_name=name,
             password_hash=password_hash,
             locale=language,
-            referral_code=referral_code,
+            referral_code=code,
+            traits=self._referrals.traits(email=recipient, address=address, browser=browser),
             created_at=now,
             expires_at=now + self._link_ttl,
         )
@@ -100,6 +101,9 @@ class Registrar:
         else:
             letter = self._letters.write(MailKind.VERIFY, recipient, self._link_ttl, token=token.text)
         await self._confirmations.put_registration(registration, [letter])
+        if code is not None:
+            # Whatever comes of it: else it would tell who has an account.
+            await self._referrals.signed_up(code)
         await self._audit.note(Kind.REGISTERED)
 
     async def verify(self, token: str, address: str = "") -> User:
@@ -110,7 +114,13 @@ class Registrar:
             TooManyRequests: "too_many_attempts".
         """
         await self._limits.ask("verify", address)
-        made = await self._confirmations.register(hash_of(token), new_id(), self._clock.now())
+        made = await self._confirmations.register(
+            hash_of(token),
+            new_id(),
+            self._clock.now(),
+            self._referrals.traits(address=address),
+            self._referrals.burst,
+        )
         if made is None:
             raise invalid_link()
         user, referral_code = made

@@ -9,6 +9,7 @@ from services.accounts.credentials import normal_password
 from services.accounts.limits import MINUTE, Limits
 from services.audit import Audit, Kind
 from services.passwords import Passwords
+from services.referrals import Referrals
 from services.sessions import Sessions, SignIn
 from storage.base import User, UserStore
 
@@ -28,6 +29,7 @@ class SignIns:
         passwords: Passwords,
         codes: Codes,
         limits: Limits,
+        referrals: Referrals,
         audit: Audit,
     ) -> None:
         self._users = users
@@ -35,12 +37,22 @@ class SignIns:
         self._passwords = passwords
         self._codes = codes
         self._limits = limits
+        self._referrals = referrals
         self._audit = audit
 
     async def sign_in(
-        self, email: str, password: str, code: str | None = None, *, device: str = "", address: str = ""
+        self,
+        email: str,
+        password: str,
+        code: str | None = None,
+        *,
+        device: str = "",
+        address: str = "",
+        browser: str | None = None,
     ) -> SignIn:
         """Open a session; `device` and `address` help the owner to recognise it later.
+
+        `browser` is the name that it was given when it was here before.
 
         Raises:
             Unauthenticated: "invalid_credentials", "second_factor_required" or "second_factor_invalid".
@@ -64,6 +76,7 @@ class SignIns:
         sign_in = await self._sessions.open(user, device, address)
         await self._audit.note(Kind.LOGIN_OK, user_id=user.user_id, second_factor=user.second_factor)
         await self._limits.signed_in(counted, account, address)
+        await self._referrals.seen(user.user_id, address, browser)
         return sign_in
 
     async def _count(self, account: str, address: str) -> str:

@@ -239,13 +239,28 @@ class EmbeddedPostgres:
                 await connection.close(timeout=_CONNECT_SECONDS)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StartupError(f"PostgreSQL in {self._cluster} refuses its own superuser: {error}") from error
-        return f"postgresql://{ROLE}:{password}@{HOST}:{port}/{DATABASE}?sslmode=disable"
+        return _address(password, port)
 
     def _socket_folder(self) -> str:
         """Where the server also puts a local socket, for psql; none where its name would not do."""
         folder = str(self._cluster)
         plain = not set(folder) & set(" ,\"'\\")
         return folder if plain and len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES else ""
+
+
+def embedded_address(data_dir: Path) -> str | None:
+    """Where database ``pulseboard`` of the server on `data_dir` is while it runs; None: it never ran.
+
+    Raises:
+        StartupError: the folder is somebody else's.
+    """
+    folder = ServerFolder(data_dir / "postgres")
+    port, password = folder.read("port"), folder.read("password")
+    return _address(password, port) if port and password else None
+
+
+def _address(password: str, port: int | str) -> str:
+    return f"postgresql://{ROLE}:{password}@{HOST}:{port}/{DATABASE}?sslmode=disable"
 
 
 def _shared_buffers(limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> str:

@@ -8,10 +8,13 @@ from storage.memory.abuse import MemoryAbuse
 from storage.memory.confirmations import MemoryConfirmations, MemoryOutbox
 from storage.memory.database import MemoryDatabase
 from storage.memory.days import MemoryDays
+from storage.memory.epochs import MemoryEpochs
+from storage.memory.ledger import MemoryLedger
 from storage.memory.lock import MemoryLock
 from storage.memory.nodes import MemoryNodes
 from storage.memory.people import MemorySessions, MemoryUsers
 from storage.memory.presence import MemoryPresence
+from storage.memory.referrals import MemoryReferrals
 from storage.memory.scores import MemoryScores
 from storage.memory.security import MemoryAuditLog, MemoryIdempotency, MemorySecondFactors
 from storage.memory.statistics import MemoryStatistics
@@ -25,11 +28,14 @@ __all__ = [
     "MemoryConfirmations",
     "MemoryDatabase",
     "MemoryDays",
+    "MemoryEpochs",
     "MemoryIdempotency",
+    "MemoryLedger",
     "MemoryLock",
     "MemoryNodes",
     "MemoryOutbox",
     "MemoryPresence",
+    "MemoryReferrals",
     "MemoryScores",
     "MemorySecondFactors",
     "MemorySessions",

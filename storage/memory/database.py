@@ -16,17 +16,25 @@ from storage.base import (
     Decision,
     EmailChange,
     Flag,
+    FlagKind,
     KeptAnswer,
     LoginSession,
     Mail,
     Node,
     NodeScore,
+    Referral,
+    ReferralCode,
+    ReferralFlag,
     Registration,
     Reset,
     RuleGate,
     SecondFactor,
+    Trait,
     User,
 )
+from storage.base.epochs import Epoch, NodeInputs, OpenEpoch, TermsVersion
+from storage.base.ledger import Account, Category, Entry
+from storage.epochs import Progress
 from storage.moves import Move
 from storage.statistics import Totals
 from storage.uptime import HourSums, NetworkHour, NodeSession, NodeState, Span
@@ -49,10 +57,23 @@ class KeptMove(Struct):
 
 
 class Writer(Struct):
-    """A worker's batches that were applied, as spans of their numbers, and when the last one was."""
+    """A worker's batches that were applied, as spans of their numbers, and when the last one was.
+
+    `until_ms` is that of the batch with the greatest number.
+    """
 
     applied: list[Span]
     last_at: datetime
+    until_ms: int = 0
+
+
+class ReferralSum(Struct, kw_only=True):
+    """What was paid for a referral, what of it is held, and what was taken back."""
+
+    level: int
+    amount: int = 0
+    held: int = 0
+    taken: int = 0
 
 
 class MemoryDatabase(Struct, kw_only=True):
@@ -114,6 +135,27 @@ class MemoryDatabase(Struct, kw_only=True):
     decisions: dict[UUID, list[Decision]] = field(default_factory=dict)
     moves: dict[tuple[UUID, UUID], KeptMove] = field(default_factory=dict)
     scores: dict[tuple[UUID, UUID], NodeScore] = field(default_factory=dict)
+
+    referral_codes: dict[str, ReferralCode] = field(default_factory=dict)
+    # Of whoever was brought; when a trait was seen last; flags by referral, kind and ancestor.
+    referrals: dict[UUID, Referral] = field(default_factory=dict)
+    traits: dict[tuple[UUID, Trait], datetime] = field(default_factory=dict)
+    referral_flags: dict[tuple[UUID, FlagKind, UUID], ReferralFlag] = field(default_factory=dict)
+    # By who got it, and who it was for.
+    referral_sums: dict[tuple[UUID, UUID], ReferralSum] = field(default_factory=dict)
+
+    # The ledger: an entry's id is its place, from 1 on.
+    entries: list[Entry] = field(default_factory=list)
+    entry_ids: dict[str, int] = field(default_factory=dict)
+    balances: dict[tuple[UUID, Account, Category], int] = field(default_factory=dict)
+
+    # Closed epochs by their numbers, and what nodes were measured with in them.
+    terms_versions: list[TermsVersion] = field(default_factory=list)
+    epoch_seconds: int = 0
+    open_epoch: OpenEpoch | None = None
+    epochs: dict[int, Epoch] = field(default_factory=dict)
+    epoch_nodes: dict[int, dict[UUID, NodeInputs]] = field(default_factory=dict)
+    progress: dict[UUID, Progress] = field(default_factory=dict)
 
     def require_user(self, user_id: UUID) -> User:
         """The user; what would belong to nobody is refused."""

@@ -7,9 +7,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from core.clock import from_ms
-from storage.base import Node, NodeLive, Status
+from storage.base import Node, NodeLive, Status, Trait
 from storage.memory.abuse import follow_key
 from storage.memory.database import MemoryDatabase, require_storable
+from storage.memory.referrals import see
 from storage.uptime import NodeState
 
 
@@ -30,6 +31,7 @@ class MemoryNodes:
         self._db.keys[node.public_key] = node.node_id
         self._db.states[node.node_id] = NodeState(user_id=node.user_id, node_id=node.node_id)
         follow_key(self._db, node)
+        see(self._db, node.user_id, [Trait("node_key", node.public_key.hex())], self._db.clock.now())
         return node
 
     async def by_id(self, node_id: UUID) -> Node | None:

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from storage.base import LoginSession, Place, Rotation, User
+from storage.base import LoginSession, Place, Rotation, Trait, User
 from storage.memory.database import FormerToken, MemoryDatabase, require_storable
+from storage.memory.referrals import forget, see, see_mailbox
 
 
 class MemoryUsers:
@@ -17,7 +18,10 @@ class MemoryUsers:
 
     async def add(self, user: User) -> bool:
         require_storable(user)
-        return self._db.add_user(user)
+        if not self._db.add_user(user):
+            return False
+        see_mailbox(self._db, user.user_id, user.email)
+        return True
 
     async def by_email(self, email: str) -> User | None:
         require_storable(email)
@@ -66,6 +70,8 @@ class MemoryUsers:
         if user.wallet is not None and user.wallet != wallet:
             del self._db.wallets[user.wallet]
         self._db.users[user_id] = replace(user, wallet=wallet)
+        if wallet is not None:
+            see(self._db, user_id, [Trait("wallet", wallet)], self._db.clock.now())
         return True
 
     async def erase(self, user_id: UUID, at: datetime) -> bool:
@@ -75,6 +81,7 @@ class MemoryUsers:
             return False
         db.end_sessions(user_id)
         db.forget_abuse(user_id)
+        forget(db, user_id)
         db.scores = {key: score for key, score in db.scores.items() if key[0] != user_id}
         del db.emails[user.email]
         if user.wallet is not None:

@@ -7,11 +7,14 @@
 from storage.postgres.abuse import PostgresAbuse
 from storage.postgres.confirmations import PostgresConfirmations, PostgresOutbox
 from storage.postgres.days import PostgresDays
+from storage.postgres.epochs import PostgresEpochs
+from storage.postgres.ledger import PostgresLedger
 from storage.postgres.lock import PostgresLock
 from storage.postgres.migrations import check_schema, migrate
 from storage.postgres.nodes import PostgresNodes
 from storage.postgres.people import PostgresSessions, PostgresUsers
 from storage.postgres.pool import Pool, connect
+from storage.postgres.referrals import PostgresReferrals
 from storage.postgres.scores import PostgresScores
 from storage.postgres.security import PostgresAuditLog, PostgresIdempotency, PostgresSecondFactors
 from storage.postgres.statistics import PostgresStatistics
@@ -23,10 +26,13 @@ __all__ = [
     "PostgresAuditLog",
     "PostgresConfirmations",
     "PostgresDays",
+    "PostgresEpochs",
     "PostgresIdempotency",
+    "PostgresLedger",
     "PostgresLock",
     "PostgresNodes",
     "PostgresOutbox",
+    "PostgresReferrals",
     "PostgresScores",
     "PostgresSecondFactors",
     "PostgresSessions",

@@ -51,7 +51,9 @@ async def _live(page: Page) -> None:
 
 
 async def _micropoints(page: Page) -> int:
-    return int(await page.get_by_test_id("accruing").get_attribute("data-micropoints") or 0)
+    """All that the page shows as earned: what is booked and what accrues."""
+    figures = [page.get_by_test_id(name) for name in ("balance", "accruing")]
+    return sum([int(await figure.get_attribute("data-micropoints") or 0) for figure in figures])
 
 
 async def _grows(page: Page) -> None:
@@ -123,11 +125,16 @@ async def test_numbers_move_nodes_die_and_workers_die(system: System, page: Page
     token = (await system.http.post("/api/v1/auth/login", json=login)).json()["access_token"]
 
     async def agree() -> bool:
-        shown = await page.get_by_test_id("accruing").get_attribute("data-micropoints")
-        answer = await system.http.get("/api/v1/me/overview", headers={"Authorization": f"Bearer {token}"})
-        overview = answer.raise_for_status().json()
-        assert overview["accruing"] == str(sum(int(node["accruing"]) for node in overview["nodes"]))
-        return bool(overview["accruing"] == shown)
+        shown = await _micropoints(page)
+        headers = {"Authorization": f"Bearer {token}"}
+        answers = [
+            (await system.http.get(f"/api/v1{path}", headers=headers)).raise_for_status().json()
+            for path in ("/me/overview", "/earnings/summary")
+        ]
+        overview, summary = answers
+        if (summary["balance"], summary["accruing"]) != (overview["balance"], overview["accruing"]):
+            return False
+        return int(overview["balance"]) + int(overview["accruing"]["amount"]) == shown
 
     await eventually(agree, timeout=20)
 

@@ -89,12 +89,15 @@ async def running_api(page: Path, stores: Stores | None = None, **flags: Any) ->
             owned=house.nodes,
             statistics=house.statistics,
             earnings=house.earnings,
+            explanations=house.explanations,
+            claims=house.claims,
             tokens=house.tokens,
             revocations=house.revocations,
             audit=house.audit,
             staff=house.staff,
             abuse=house.abuse,
             scores=house.scores,
+            referrals=house.referrals,
         )
         app = create_app(
             config=config,

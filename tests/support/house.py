@@ -15,19 +15,23 @@ from services.abuse import Abuse
 from services.accounts import AccountSettings, AccountStores, make_accounts
 from services.audit import Audit
 from services.common_passwords import CommonPasswords
+from services.disposable import DisposableDomains
 from services.earnings import Earnings
+from services.explain import Explanations
 from services.mail import Renderer
 from services.networks import Networks
 from services.nodes import Nodes
 from services.passwords import Passwords
+from services.referrals import Referrals
 from services.revocations import Revocations, Revoked
+from services.rewards import Claims
 from services.score import Scores
 from services.sealing import Sealer
 from services.sessions import Sessions
 from services.staff import Staff
 from services.statistics import Statistics
 from services.tokens import Tokens
-from storage.base import Node, User
+from storage.base import Burst, Node, ReferralTerms, Tier, User
 from storage.memory import MemoryDatabase, MemoryThrottle
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -35,10 +39,12 @@ SECRET = "a secret of at least thirty-two characters"
 PASSWORD = "correct horse battery"
 ACCESS_TTL = 600
 REFRESH_TTL = 3600
-RATE = 1_000_000
+SETTLING = 60
 PAGE_URL = "https://pulse.example.com"
 LINK_TTL = 86_400
 RESET_TTL = 3600
+BURST = Burst(people=5, seconds=600)
+REFERRAL_TERMS = ReferralTerms(tiers=(Tier(active=1, multiplier=11_000), Tier(active=3, multiplier=12_500)))
 
 
 class House:
@@ -70,6 +76,15 @@ class House:
         self.throttle = MemoryThrottle(self.clock.now_ms)
         self.sealer = Sealer(SECRET)
         self.renderer = Renderer(self.sealer, PAGE_URL, "Pulseboard <post@pulse.example.com>")
+        self.referrals = Referrals(
+            store=stores.referrals,
+            throttle=self.throttle,
+            disposable=DisposableDomains({"mailinator.com"}),
+            audit=self.audit,
+            clock=self.clock,
+            terms=REFERRAL_TERMS,
+            burst=BURST,
+        )
         self.accounts = make_accounts(
             stores=AccountStores(
                 users=stores.users,
@@ -79,12 +94,14 @@ class House:
                 second_factors=stores.second_factors,
                 nodes=stores.nodes,
                 uptime=stores.uptime,
+                ledger=stores.ledger,
                 throttle=self.throttle,
             ),
             settings=AccountSettings(public_url=PAGE_URL, link_ttl=LINK_TTL, reset_ttl=RESET_TTL),
             passwords=self.passwords,
             common=common_passwords(),
             sessions=self.sessions,
+            referrals=self.referrals,
             sealer=self.sealer,
             audit=self.audit,
             clock=self.clock,
@@ -103,7 +120,16 @@ class House:
             ended=self._node_ended,
             changed=self._status_changed,
         )
-        self.earnings = Earnings(self.uptime, RATE)
+        self.earnings = Earnings(
+            uptime=stores.uptime,
+            ledger=stores.ledger,
+            epochs=stores.epochs,
+            users=stores.users,
+            clock=self.clock,
+            settling=SETTLING,
+        )
+        self.explanations = Explanations(epochs=stores.epochs, ledger=stores.ledger)
+        self.claims = Claims(ledger=stores.ledger, epochs=stores.epochs, users=stores.users, clock=self.clock)
         self.scores = Scores(stores.scores, stores.nodes)
         self.statistics = Statistics(stores.statistics, self.clock, hour_days=35, day_days=1100)
 

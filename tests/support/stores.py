@@ -11,12 +11,15 @@ from storage.base import (
     AuditLog,
     ConfirmationStore,
     DayStore,
+    EpochStore,
     IdempotencyStore,
+    LedgerStore,
     LoginSession,
     Mail,
     Node,
     NodeStore,
     Outbox,
+    ReferralStore,
     ScoreStore,
     SecondFactorStore,
     SessionStore,
@@ -31,9 +34,12 @@ from storage.memory import (
     MemoryConfirmations,
     MemoryDatabase,
     MemoryDays,
+    MemoryEpochs,
     MemoryIdempotency,
+    MemoryLedger,
     MemoryNodes,
     MemoryOutbox,
+    MemoryReferrals,
     MemoryScores,
     MemorySecondFactors,
     MemorySessions,
@@ -47,9 +53,12 @@ from storage.postgres import (
     PostgresAuditLog,
     PostgresConfirmations,
     PostgresDays,
+    PostgresEpochs,
     PostgresIdempotency,
+    PostgresLedger,
     PostgresNodes,
     PostgresOutbox,
+    PostgresReferrals,
     PostgresScores,
     PostgresSecondFactors,
     PostgresSessions,
@@ -131,6 +140,9 @@ class Stores:
     abuse: AbuseStore
     statistics: StatisticsStore
     days: DayStore
+    ledger: LedgerStore
+    referrals: ReferralStore
+    epochs: EpochStore
 
     async def add_user(self) -> UUID:
         """Add a user; returns the id."""
@@ -162,6 +174,9 @@ def memory_stores(database: MemoryDatabase | None = None) -> Stores:
         MemoryAbuse(database),
         MemoryStatistics(database),
         MemoryDays(database),
+        MemoryLedger(database),
+        MemoryReferrals(database),
+        MemoryEpochs(database),
     )
 
 
@@ -181,4 +196,7 @@ def postgres_stores(pool: Pool) -> Stores:
         PostgresAbuse(pool),
         PostgresStatistics(pool),
         PostgresDays(pool),
+        PostgresLedger(pool),
+        PostgresReferrals(pool),
+        PostgresEpochs(pool),
     )

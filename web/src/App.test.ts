@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import App from "./App.svelte";
 import { type App as Services, createApp } from "./lib/app";
-import type { NetworkSummary, NodeView, Overview } from "./lib/protocol";
+import type { Accruing, NetworkSummary, NodeView, Overview } from "./lib/protocol";
 import { FakeSocket } from "./testing/fake-socket";
 
 const ADA = { user_id: "u-ada", email: "ada@example.org", display_name: "Ada", role: "user" };
@@ -33,17 +33,24 @@ const signedIn = (): Response =>
 
 function node(id: string, more: Partial<NodeView> = {}): NodeView {
   const since = "2026-11-22T10:00:00Z";
-  return { node_id: id, name: id, state: "online", since, confirmed_seconds: 0, accruing: "0", ...more };
+  return { node_id: id, name: id, state: "online", since, confirmed_seconds: 0, ...more };
 }
 
-function overview(revision: number, nodes: NodeView[]): Overview {
+function accruing(amount: string): Accruing {
+  const [starts_at, ends_at] = ["2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"];
+  return { epoch: 1, starts_at, ends_at, amount, least: "0", most: amount };
+}
+
+function overview(revision: number, nodes: NodeView[], amount = "0", more: Partial<Overview> = {}): Overview {
   return {
     revision,
     nodes_total: nodes.length,
     nodes_online: nodes.filter(({ state }) => state === "online").length,
     confirmed_seconds: nodes.reduce((sum, { confirmed_seconds }) => sum + confirmed_seconds, 0),
-    accruing: String(nodes.reduce((sum, { accruing }) => sum + BigInt(accruing), 0n)),
+    balance: "0",
+    accruing: accruing(amount),
     nodes,
+    ...more,
   };
 }
 
@@ -114,10 +121,12 @@ afterEach(async () => {
 
 describe("the overview", () => {
   it("shows what the socket says", async () => {
-    await openLive(overview(1, [node("a", { confirmed_seconds: 3_725, accruing: "1034722" }), node("b", { state: "offline" })]));
+    await openLive(overview(1, [node("a", { confirmed_seconds: 3_725 }), node("b", { state: "offline" })], "1034722", { balance: "2500000" }));
     expect(find("connection").dataset.state).toBe("live");
     expect(find("accruing").dataset.micropoints).toBe("1034722");
     expect(text("accruing")).toBe("1.034722 points");
+    expect(find("balance").dataset.micropoints).toBe("2500000");
+    expect(text("balance")).toBe("2.500000 points");
     expect(find("confirmed").dataset.seconds).toBe("3725");
     expect(text("confirmed")).toBe("1h 2m 5s");
     expect([text("nodes-online"), text("nodes-total")]).toEqual(["1", "2"]);
@@ -127,8 +136,8 @@ describe("the overview", () => {
 
   it("tells 0 from not measured", async () => {
     await openLive(overview(1, [node("zero"), node("never", { state: "offline", since: null })]));
-    const amounts = [...document.querySelectorAll('[data-testid="node-accruing"]')].map(({ textContent }) => textContent?.trim());
-    expect(amounts).toEqual(["0.000000", "–not measured"]);
+    const amounts = [...document.querySelectorAll('[data-testid="node-confirmed"]')].map(({ textContent }) => textContent?.trim());
+    expect(amounts).toEqual(["0s", "–not measured"]);
     expect(text("accruing")).toBe("0.000000 points");
   });
 
@@ -138,8 +147,14 @@ describe("the overview", () => {
     expect(text("confirmed")).toBe("–not measured");
   });
 
+  it("says so when no epoch has begun, and shows the balance", async () => {
+    await openLive(overview(1, [node("a")], "0", { accruing: null, balance: "7000000" }));
+    expect(text("accruing")).toBe("–not measured points");
+    expect(text("balance")).toBe("7.000000 points");
+  });
+
   it("is exact with amounts past what a number holds", async () => {
-    await openLive(overview(1, [node("a", { accruing: "9007199254740993000001" })]));
+    await openLive(overview(1, [node("a")], "9007199254740993000001"));
     expect(text("accruing")).toBe("9,007,199,254,740,993.000001 points");
   });
 
@@ -193,10 +208,10 @@ describe("the overview", () => {
   });
 
   it("moves with newer events only", async () => {
-    const peer = await openLive(overview(5, [node("a", { accruing: "5" })]));
-    peer.say({ type: "event", channel: "me", offset: 2, data: overview(4, [node("a", { accruing: "4" })]) });
-    peer.say({ type: "event", channel: "me", offset: 3, data: overview(7, [node("a", { accruing: "7" })]) });
-    peer.say({ type: "event", channel: "me", offset: 4, data: overview(6, [node("a", { accruing: "6" })]) });
+    const peer = await openLive(overview(5, [node("a")], "5"));
+    peer.say({ type: "event", channel: "me", offset: 2, data: overview(4, [node("a")], "4") });
+    peer.say({ type: "event", channel: "me", offset: 3, data: overview(7, [node("a")], "7") });
+    peer.say({ type: "event", channel: "me", offset: 4, data: overview(6, [node("a")], "6") });
     await settle();
     expect(find("accruing").dataset.micropoints).toBe("7");
   });
@@ -207,7 +222,7 @@ describe("the overview", () => {
     const observer = new MutationObserver(() => seen.push(find("accruing").dataset.micropoints));
     observer.observe(find("accruing"), { attributes: true });
     for (let n = 2; n <= 500; n += 1) {
-      peer.say({ type: "event", channel: "me", offset: n, data: overview(n, [node("a", { accruing: String(n) })]) });
+      peer.say({ type: "event", channel: "me", offset: n, data: overview(n, [node("a")], String(n)) });
     }
     await settle();
     observer.disconnect();
@@ -215,7 +230,7 @@ describe("the overview", () => {
   });
 
   it("keeps what it shows while it reconnects, with its age", async () => {
-    const peer = await openLive(overview(1, [node("a", { accruing: "5" })]));
+    const peer = await openLive(overview(1, [node("a")], "5"));
     peer.hangUp(1006);
     flushSync();
     expect(find("connection").dataset.state).toBe("connecting");

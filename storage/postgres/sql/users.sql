@@ -74,6 +74,12 @@ WITH address AS (
     DELETE FROM idempotent_request WHERE user_id = $1
 ), keys AS (
     DELETE FROM node_key WHERE user_id = $1
+), codes AS (
+    DELETE FROM referral_code WHERE user_id = $1
+), traits AS (
+    DELETE FROM person_trait WHERE user_id = $1
+), evidence AS (
+    UPDATE referral_flag SET value = '' WHERE (user_id = $1 OR other_id = $1) AND kind <> 'burst'
 ), connections AS (
     UPDATE node_session SET address = '' WHERE user_id = $1
 ), states AS (

@@ -80,7 +80,7 @@ async def test_scores_are_made_from_the_seconds_that_are_stored(run: Run) -> Non
         ], run.about(node)
 
 
-async def test_cheats_have_no_points_for_being_there_and_nothing_accrues_to_them(run: Run) -> None:
+async def test_cheats_have_no_points_for_being_there_and_nothing_is_confirmed_to_them(run: Run) -> None:
     scores = await run.scores()
     for owner in run.owners:
         shown = {node["node_id"]: node for node in (await owner.get("/me/overview"))["nodes"]}
@@ -89,4 +89,4 @@ async def test_cheats_have_no_points_for_being_there_and_nothing_accrues_to_them
                 continue
             uptime = scores[node.node_id]["components"][0]
             assert (uptime["name"], uptime["points"]) == ("uptime", 0), run.about(node)
-            assert shown[str(node.node_id)]["accruing"] == "0", run.about(node)
+            assert shown[str(node.node_id)]["confirmed_seconds"] == 0, run.about(node)

@@ -5,6 +5,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
+from support.earned import Farm
 from support.waiting import eventually
 from support.websocket import Socket
 
@@ -12,6 +13,7 @@ from core import logs
 from core.errors import CloseCode
 from core.messages import BEARER_PREFIX, JSON_SUBPROTOCOL, MSGPACK_SUBPROTOCOL
 from ext import frames
+from services.earnings import epoch_closed
 
 
 async def test_a_token_may_come_as_first_message(engine):
@@ -72,10 +74,10 @@ async def test_me_begins_with_a_snapshot_and_goes_on_with_events(engine, subprot
     snapshot = await socket.receive("snapshot")
     assert snapshot["data"]["nodes_total"] == 1
     assert snapshot["data"]["nodes"][0]["node_id"] == str(node.node_id)
-    assert snapshot["data"]["accruing"] == "0"
-    await engine.events.publish_to_users("me", {user.user_id: (7, {"accruing": "9" * 30})})
+    assert (snapshot["data"]["balance"], snapshot["data"]["accruing"]) == ("0", None)
+    await engine.events.publish_to_users("me", {user.user_id: (7, {"balance": "9" * 30})})
     event = await socket.receive("event")
-    assert (event["channel"], event["offset"], event["data"]) == ("me", 7, {"accruing": "9" * 30})
+    assert (event["channel"], event["offset"], event["data"]) == ("me", 7, {"balance": "9" * 30})
 
 
 async def test_events_of_a_user_reach_all_their_sockets_and_nobody_elses(engine):
@@ -280,3 +282,25 @@ async def test_a_connection_can_be_followed_through_the_log_by_its_session(engin
     assert mine["connection opened"]["user"] == str(user.user_id)
     assert mine["connection closed"]["code"] == 1006
     assert token not in json.dumps(lines)
+
+
+async def test_epoch_begins_with_the_newest_closed_one_and_goes_on_with_news(engine):
+    house = engine.house
+    user, token = await engine.person()
+    first, _ = await engine.join(token=token)
+    first.send({"type": "subscribe", "channel": "epoch"})
+    assert (await first.receive("subscribed"))["offset"] == 0
+    assert (await first.receive("snapshot"))["data"] is None
+
+    farm = await Farm.begin(house)
+    await farm.work({await farm.node(user): 60}, minutes=5)
+    closed = await farm.close()
+    late, _ = await engine.join(token=engine.user_token(user))
+    late.send({"type": "subscribe", "channel": "epoch"})
+    snapshot = await late.receive("snapshot")
+    assert (snapshot["offset"], snapshot["data"]["number"]) == (1, 1)
+    assert snapshot["data"]["pools"][0]["rewarded"] == str(farm.pool)
+
+    await engine.events.publish("epoch", 1, epoch_closed(closed))
+    event = await first.receive("event")
+    assert (event["channel"], event["offset"], event["data"]) == ("epoch", 1, snapshot["data"])

@@ -53,7 +53,8 @@ async def test_from_nobody_to_an_empty_dashboard(api: Api) -> None:
     }
     assert "password" not in me.text
     overview = (await api.call("GET", "/me/overview", token=session["access_token"])).json()
-    assert (overview["nodes_total"], overview["accruing"], overview["nodes"]) == (0, "0", [])
+    assert (overview["nodes_total"], overview["balance"], overview["nodes"]) == (0, "0", [])
+    assert overview["accruing"] is None
 
 
 async def test_the_answer_does_not_tell_whether_there_is_an_account(api: Api) -> None:
@@ -64,7 +65,8 @@ async def test_the_answer_does_not_tell_whether_there_is_an_account(api: Api) ->
             answer = await api.call("POST", path, {"email": email, **body})
             headers = {name for name in answer.headers if name != "x-request-id"}
             answers.append((answer.status_code, answer.content, headers))
-    assert answers == [answers[0]] * 4
+    assert answers[1::2] == answers[::2]
+    assert {(status, content) for status, content, _ in answers} == {answers[0][:2]}
     wrong = [
         await api.call("POST", "/auth/login", {"email": email, "password": "a wrong password"})
         for email in (ADA, "nobody@example.com")

@@ -300,7 +300,7 @@ async def test_a_retired_node_is_gone_and_what_it_earned_stays(api: Api) -> None
     assert (await api.call("GET", "/nodes", token=token)).json()["items"] == []
     after = (await api.call("GET", "/me/overview", token=token)).json()
     assert (after["nodes_total"], after["nodes_online"], after["nodes"]) == (0, 0, [])
-    assert (after["confirmed_seconds"], after["accruing"]) == (60, before["accruing"])
+    assert (after["confirmed_seconds"], after["balance"]) == (60, before["balance"])
     assert after["revision"] > before["revision"]
     assert (await api.call("GET", "/network/summary")).json()["nodes_total"] == 0
 

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.api import Api, running_api
+from support.earned import Farm
 from support.house import PASSWORD, public_bytes
 from support.stores import postgres_stores
 
@@ -65,7 +67,7 @@ async def test_the_whole_way_through(api: Api) -> None:
     listed = (await api.call("GET", "/nodes", token=token)).json()
     assert [(node["node_id"], node["name"]) for node in listed["items"]] == [(node_id, "dachboden 🏠")]
     overview = (await api.call("GET", "/me/overview", token=token)).json()
-    assert (overview["nodes_total"], overview["accruing"]) == (1, "0")
+    assert (overview["nodes_total"], overview["balance"], overview["accruing"]) == (1, "0", None)
     summary = (await api.call("GET", "/network/summary")).json()
     assert (summary["users_total"], summary["nodes_total"]) == (1, 1)
     renewed = await api.call("POST", "/auth/refresh", {"refresh_token": session["refresh_token"]})
@@ -175,3 +177,37 @@ async def test_a_database_that_goes_away_is_a_503(api: Api, pool: Pool) -> None:
     ready = await api.client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "unavailable")
     assert (await api.client.get("/healthz")).status_code == 200
+
+
+async def test_what_was_earned_is_the_same_on_every_screen_and_claimed_once(api: Api) -> None:
+    farm = await Farm.begin(api.house)
+    owner = await api.house.person()
+    assert await api.house.user_store.set_wallet(owner.user_id, "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")
+    nodes = [await farm.node(owner) for _ in range(3)]
+    for _ in range(4):
+        await farm.work({node: 100 + index for index, node in enumerate(nodes)}, minutes=30, moved=7)
+        await farm.close()
+    await farm.work({nodes[0]: 60}, minutes=30)
+    token = (await api.sign_in())["access_token"]
+
+    async def get(path: str) -> Any:
+        answer = await api.call("GET", path, token=token)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    overview, summary = await get("/me/overview"), await get("/earnings/summary")
+    history, series = await get("/earnings/history"), await get("/earnings/series?period=month")
+    assert len({overview["balance"], summary["balance"], series["amount"]}) == 1
+    assert sum(int(item["amount"]) for item in history["items"]) == int(overview["balance"])
+    assert overview["accruing"] == summary["accruing"]
+    assert int(overview["accruing"]["amount"]) == farm.pool // 2
+    explained = await get("/earnings/epochs/2")
+    rewarded = {pool["category"]: int(pool["rewarded"]) for pool in explained["epoch"]["pools"]}
+    own = sum(int(node["availability"]) for node in explained["nodes"])
+    assert (len(explained["nodes"]), own) == (3, rewarded["availability"])
+    claims = await asyncio.gather(*(api.call("POST", "/rewards/claims", token=token) for _ in range(5)))
+    assert sorted(claim.status_code for claim in claims) == [201, 409, 409, 409, 409]
+    rewards = await get("/rewards")
+    assert (rewards["claimable"], rewards["claimed"]) == ("0", summary["claimable"])
+    assert int(rewards["claimed"]) > 0
+    assert await api.house.stores.ledger.check() == []

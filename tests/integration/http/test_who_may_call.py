@@ -13,6 +13,8 @@ from support.callers import NAMES, ROLES, Callers, make_callers
 from core.clock import new_id
 from core.http.openapi import fails
 
+# What paths have in the place of an id.
+NUMBERS = {"number": 1}
 REFUSALS = {"token_missing", "token_invalid", "token_expired", "token_revoked", "forbidden"}
 
 
@@ -32,7 +34,7 @@ async def operations(api: Api) -> dict[tuple[str, str], dict[str, Any]]:
 
 async def ask(api: Api, method: str, path: str, token: str | None, ids: dict[str, UUID]) -> httpx.Response:
     """The emptiest request there is: whoever is let in has nothing but a problem of its content."""
-    filled = re.sub(r"\{(\w+)\}", lambda name: str(ids.get(name[1], new_id())), path)
+    filled = re.sub(r"\{(\w+)\}", lambda name: str(ids.get(name[1], NUMBERS.get(name[1], new_id()))), path)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     body = {} if method in {"POST", "PUT", "PATCH"} or path == f"{V1}/me" else None
     if (method, path) == ("PATCH", f"{V1}/nodes/{{node_id}}"):
@@ -77,6 +79,7 @@ async def test_only_these_are_open_to_strangers(api: Api) -> None:
         *(
             f"{method} {V1}{path}"
             for method, path in (
+                ("GET", "/referrals/codes/{code}"),
                 ("POST", "/auth/register"),
                 ("POST", "/auth/verify-email"),
                 ("POST", "/auth/login"),

@@ -13,7 +13,7 @@ from support.waiting import eventually
 
 from core.clock import SystemClock, new_id
 from core.errors import StorageUnavailable
-from core.jobs import Jobs, Overviews
+from core.jobs import Jobs, Overviews, Settling
 from services.earnings import Earnings
 from services.events import INGEST_STREAM, Envelope, Events, decode_envelope, worker_stream
 from services.networks import Networks
@@ -30,8 +30,9 @@ LONG_MS = 600_000
 class Site:
     """Stores on real servers, jobs that can be killed, and one worker's observations of one node."""
 
-    def __init__(self, dsn: str, pool: Pool, redis: Redis) -> None:
+    def __init__(self, dsn: str, pool: Pool, redis: Redis, redis_url: str) -> None:
         self.dsn = dsn
+        self.redis_url = redis_url
         self.pool = pool
         self.redis = redis
         self.stores: Stores = postgres_stores(pool)
@@ -70,10 +71,10 @@ class Site:
             Report(self.node_id, self.connection, self._hour, start, start + 1, at_s, bytes_up=1)
         )
 
-    async def append(self, *records: Record) -> None:
+    async def append(self, *records: Record, until_ms: int = 0) -> None:
         """As a worker does: until it is known to be there, under the same number."""
         self._sequence += 1
-        payload = msgspec.msgpack.encode(Batch("w", self._sequence, list(records)))
+        payload = msgspec.msgpack.encode(Batch("w", self._sequence, list(records), until_ms))
         while True:
             try:
                 await self.streams.append(INGEST_STREAM, payload, 100_000)
@@ -83,7 +84,14 @@ class Site:
 
     def jobs(self) -> Jobs:
         """One more jobs process."""
-        earnings = Earnings(self.stores.uptime, 3_600_000)
+        earnings = Earnings(
+            uptime=self.stores.uptime,
+            ledger=self.stores.ledger,
+            epochs=self.stores.epochs,
+            users=self.stores.users,
+            clock=self.clock,
+            settling=0,
+        )
         tokens = Tokens("s" * 32, self.clock, 600, 3600)
         return Jobs(
             lock=PostgresLock(self.dsn, "site", timeout=5.0, interval=0.02),
@@ -91,6 +99,7 @@ class Site:
             presence=self.presence,
             uptime=self.stores.uptime,
             overviews=Overviews(earnings, self.events, self.presence, 0.1),
+            settling=Settling(self.stores.uptime, self.streams, self.clock),
             networks=Networks(self.stores.nodes, self.stores.uptime, self.stores.abuse, tokens, self.clock),
             events=self.events,
             locate=lambda address: Place(country="NL"),
@@ -155,10 +164,11 @@ async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
 @pytest.fixture
 async def site(databases: Databases, valkey: EmbeddedValkey) -> AsyncIterator[Site]:
     """A person with a node, on servers of the test's own."""
-    redis = await connect_redis(await valkey.start(), 2.0)
+    url = await valkey.start()
+    redis = await connect_redis(url, 2.0)
     dsn = await databases.create()
     pool = await connect(dsn)
-    site = Site(dsn, pool, redis)
+    site = Site(dsn, pool, redis, url)
     await site.settle()
     yield site
     await pool.close()

@@ -193,6 +193,10 @@ INSERT INTO idempotent_request SELECT id, n::text, hash, 0, '', at FROM seed;
 INSERT INTO node (user_id, node_id, public_key, name, created_at) SELECT id, id, hash, '', at FROM seed;
 INSERT INTO node_key SELECT hash, id, id FROM seed;
 INSERT INTO node_session SELECT id, id, id, at, NULL, NULL, 'w', '' FROM seed;
+INSERT INTO referral_code SELECT n::text, id, '', false, at FROM seed;
+INSERT INTO referral (user_id, referral_id, parent_id, code, joined_at)
+    SELECT id, id, (SELECT id FROM seed WHERE n = 1), '', at FROM seed WHERE n > 1;
+INSERT INTO referral_flag SELECT id, 'burst', id, '', at FROM seed WHERE n > 1;
 INSERT INTO audit_event SELECT id, at, 'kind' || n % 50 || '.x', id, NULL, '', '', '{}' FROM seed;
 ANALYZE;
 """

@@ -104,7 +104,7 @@ class TestEnvironment:
                 "PULSEBOARD_AUTH_FORMER_SECRETS": f"{'y' * 40},{'z' * 40}",
                 "PULSEBOARD_AUTH_FORMER_SECRET_FILES": "/some where/key,/another",
                 "PULSEBOARD_NETWORK_BEAT_INTERVAL": "0.1",
-                "PULSEBOARD_EARNINGS_MICROPOINTS_PER_HOUR": "123456789012345",
+                "PULSEBOARD_EARNINGS_USAGE_POOL": "123456789012345",
             }
         )
         environ = _environ(config, "@socket")

@@ -55,6 +55,7 @@ class TestErrors:
             (["api"], {}, 78, "database.dsn: is required"),
             (["jobs"], {}, 78, "database.dsn: is required"),
             (["migrate"], {}, 78, "database.dsn: is required"),
+            (["ledger", "check"], {"PULSEBOARD_DATA": "/nonexistent"}, 78, "database.dsn: is required"),
             (
                 ["migrate"],
                 {"PULSEBOARD_DATABASE_DSN": "postgresql://u:secret@127.0.0.1:1/x"},
@@ -117,10 +118,22 @@ class TestHelp:
         assert err.startswith("Usage: pulseboard")
 
     @pytest.mark.parametrize(
-        "command", ["up", "worker", "api", "jobs", "agent", "migrate", "check-config", "version"]
+        "command",
+        [
+            "up",
+            "worker",
+            "api",
+            "jobs",
+            "agent",
+            "migrate",
+            "ledger",
+            "ledger check",
+            "check-config",
+            "version",
+        ],
     )
     def test_every_command_explains_itself_and_hides_what_is_internal(self, run, command):
-        code, out, _ = run(command, "--help")
+        code, out, _ = run(*command.split(), "--help")
         assert code == 0
         assert out.startswith(f"Usage: pulseboard {command}")
         assert "--parent" not in out

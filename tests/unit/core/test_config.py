@@ -45,6 +45,7 @@ def test_the_environment_may_name_the_file(write) -> None:
         ("PULSEBOARD_WS_WORKERS", "7", lambda c: c.ws.workers == 7),
         ("PULSEBOARD_WS_PING_INTERVAL", "12.5", lambda c: c.ws.ping_interval == 12.5),
         ("PULSEBOARD_WS_ALLOWED_ORIGINS", "http://a, http://b,", lambda c: len(c.ws.allowed_origins) == 2),
+        ("PULSEBOARD_EARNINGS_HOLDBACK", "7:1,30:2", lambda c: c.earnings.holdback == ["7:1", "30:2"]),
         ("PULSEBOARD_LOG_LEVEL", "debug", lambda c: c.log.level == "debug"),
         ("PULSEBOARD_REDIS_URL", "redis://h:1/0", lambda c: c.redis.url == "redis://h:1/0"),
         ("PULSEBOARD_DATA", "/srv/pulse", lambda c: c.data_dir == Path("/srv/pulse")),
@@ -117,6 +118,18 @@ def test_other_peoples_variables_are_left_alone() -> None:
         ({"auth.former_secrets": ["x" * 32 + "," + "y" * 32]}, "auth.former_secrets"),
         ({"auth.access_ttl": 60, "ws.expiry_notice": 60.0}, "ws.expiry_notice"),
         ({"ws.port": 8080, "http.port": 8080}, "ws.port"),
+        ({"earnings.epoch_seconds": 61}, "earnings.epoch_seconds"),
+        ({"earnings.epoch_seconds": 5 * 3600}, "earnings.epoch_seconds"),
+        ({"earnings.epoch_seconds": 5400}, "earnings.epoch_seconds"),
+        ({"earnings.holdback": ["30"]}, "earnings.holdback"),
+        ({"earnings.holdback": ["0:5000"]}, "earnings.holdback"),
+        ({"earnings.holdback": ["30:10001"]}, "earnings.holdback"),
+        ({"earnings.holdback": ["30:1", "030:2"]}, "earnings.holdback"),
+        ({"referrals.shares": [1, 2, 10_001]}, "referrals.shares"),
+        ({"referrals.tiers": ["0:1"]}, "referrals.tiers"),
+        ({"referrals.tiers": ["1:100001"]}, "referrals.tiers"),
+        ({"referrals.tiers": ["1"]}, "referrals.tiers"),
+        ({"referrals.tiers": ["1:1", "01:2"]}, "referrals.tiers"),
         ({"database.dsn": "mysql://x"}, "database.dsn"),
         ({"redis.url": "http://x"}, "redis.url"),
         ({"http.public_url": "pulse.example.com"}, "http.public_url"),
@@ -165,3 +178,8 @@ def test_every_default_is_one_that_would_be_accepted() -> None:
 def test_variables_are_named_after_section_and_key() -> None:
     assert Setting("ws", "max_queue", int, 1, "").env == "PULSEBOARD_WS_MAX_QUEUE"
     assert Setting("", "data", str, "", "").env == "PULSEBOARD_DATA"
+
+
+@pytest.mark.parametrize("seconds", [60, 900, 1800, 3600, 4 * 3600, 86400])
+def test_epochs_divide_hours_and_days(seconds: int) -> None:
+    assert load(flags={"earnings.epoch_seconds": seconds}).earnings.epoch_seconds == seconds

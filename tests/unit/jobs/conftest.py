@@ -8,7 +8,7 @@ import pytest
 
 from core.clock import ManualClock, new_id, to_ms
 from core.errors import StorageUnavailable
-from core.jobs import Jobs, Overviews
+from core.jobs import Jobs, Overviews, Settling
 from services.earnings import Earnings
 from services.events import (
     GLOBAL_STREAM,
@@ -23,6 +23,8 @@ from storage.base import Batch, Node, Opened, Place, Process, Report, User
 from storage.memory import (
     MemoryAbuse,
     MemoryDatabase,
+    MemoryEpochs,
+    MemoryLedger,
     MemoryLock,
     MemoryNodes,
     MemoryPresence,
@@ -69,9 +71,19 @@ class Cluster:
         self.users = MemoryUsers(self.database)
         self.mutex = asyncio.Lock()
         tokens = Tokens("s" * 32, self.clock, 600, 3600)
-        self.earnings = Earnings(self.uptime, 3_600_000)
+        self.ledger = MemoryLedger(self.database)
+        self.epochs = MemoryEpochs(self.database)
+        self.earnings = Earnings(
+            uptime=self.uptime,
+            ledger=self.ledger,
+            epochs=self.epochs,
+            users=self.users,
+            clock=self.clock,
+            settling=0,
+        )
         self.networks = Networks(self.nodes, self.uptime, MemoryAbuse(self.database), tokens, self.clock)
         self.events = Events(self.streams, self.presence, 1000)
+        self.settling = Settling(self.uptime, self.streams, self.clock)
         self.located = []
 
     def locate(self, address):
@@ -94,6 +106,7 @@ class Cluster:
             presence=self.presence,
             uptime=self.uptime,
             overviews=self.overviews(),
+            settling=self.settling,
             networks=self.networks,
             events=self.events,
             locate=self.locate,

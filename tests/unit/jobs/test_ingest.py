@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from core.clock import new_id, to_ms
+from core.clock import from_ms, new_id, to_ms
 from core.errors import StorageUnavailable
 from core.jobs.ingest import MOST_ENTRIES, READ, REFUSED_STREAM
 from services.events import INGEST_STREAM
@@ -19,7 +19,7 @@ async def test_what_a_worker_saw_is_stored_and_its_owner_told(cluster, run, me):
     await cluster.append(cluster.opened(node_id, seconds=5))
     envelope = await me.shows(nodes_online=1, confirmed_seconds=5)
     assert (envelope.channel, envelope.user) == ("me", user_id)
-    assert envelope.data["accruing"] == "5000"
+    assert envelope.data["balance"] == "0"
     assert envelope.offset == envelope.data["revision"]
 
 
@@ -173,6 +173,19 @@ class TestPoison:
         assert jobs.metrics()["ingest_future_total"] == 5
         assert jobs.metrics()["ingest_records_total"] == 3
 
+    async def test_a_promise_from_the_future_is_void_until_there_is_another(self, cluster, run, until):
+        now_ms = to_ms(cluster.clock.now())
+        run(cluster.jobs())
+
+        async def watermark():
+            return to_ms((await cluster.uptime.watermarks(["w1"])).get("w1", from_ms(0)))
+
+        promises = now_ms + 299_000, now_ms + 301_000, now_ms - 3_600_000, -1, 1 << 62, now_ms
+        wanted = now_ms + 299_000, 0, now_ms - 3_600_000, 0, 0, now_ms
+        for sequence, (promise, kept) in enumerate(zip(promises, wanted, strict=True), 1):
+            await cluster.append(Batch("w1", sequence, [], promise))
+            await until(watermark, lambda at_ms, kept=kept: at_ms == kept)
+
     async def test_a_clock_that_is_ahead_by_less_than_five_minutes_is_no_future(self, cluster, run, me):
         _, node_id = await cluster.add_node()
         connection = new_id()
@@ -298,6 +311,33 @@ class TestCrashes:
         run(cluster.jobs("last"))
         await until(cluster.entries, lambda entries: not entries)
         assert await cluster.confirmed(user_id) == 100
+
+
+class TestStrays:
+    async def test_what_another_process_took_and_died_with_is_found(self, cluster, run, me, monkeypatch):
+        monkeypatch.setattr("core.jobs.ingest.RECLAIM_INTERVAL", 0.0)
+        monkeypatch.setattr("core.jobs.ingest.BLOCK_MS", 10)
+        user_id, node_id = await cluster.add_node()
+        connection = new_id()
+        read_group, armed, stolen = cluster.streams.read_group, asyncio.Event(), []
+
+        async def steal(*args):
+            # Another one that lost the lock, and does not know it yet, is handed the entries.
+            found = await read_group(*args)
+            if found and armed.is_set() and not stolen:
+                stolen.extend(found)
+                return []
+            return found
+
+        cluster.streams.read_group = steal
+        run(cluster.jobs())
+        await cluster.append(cluster.opened(node_id, connection=connection))
+        await me.shows(nodes_online=1)
+        armed.set()
+        await cluster.append(Batch("w1", 2, [cluster.report(node_id, connection, 5)]))
+        await me.shows(confirmed_seconds=5)
+        assert await cluster.confirmed(user_id) == 5
+        assert stolen
 
 
 class TestFailures:

@@ -2,9 +2,9 @@
 
 import asyncio
 
+from core.clock import new_id
 from core.errors import StorageUnavailable
 from core.jobs.summary import REPEAT_AFTER, Summary
-from storage.base import Batch
 from storage.memory import MemoryLock
 
 
@@ -72,8 +72,8 @@ class TestSummary:
         summary = Summary(cluster.networks, cluster.events)
         await summary.step(100.0)
         await summary.step(101.0)
-        # An empty batch moves the revision and nothing that shows.
-        await cluster.uptime.apply([Batch("w1", 1, [])], {})
+        # What is heard of an unknown node moves the revision and nothing that shows.
+        await cluster.uptime.apply([cluster.opened(new_id())], {})
         await summary.step(100.0 + REPEAT_AFTER - 0.1)
         assert summary.metrics()["summaries_published_total"] == 1
         await summary.step(100.0 + REPEAT_AFTER)

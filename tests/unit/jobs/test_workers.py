@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.clock import to_ms
 from core.jobs.workers import Vigil
 from services.events import worker_stream
+from storage.base import Batch
 
 
 async def nodes_online(cluster):
@@ -91,6 +93,32 @@ class TestDeadWorkers:
         await cluster.uptime.apply([cluster.opened(node_id, worker="forgotten")], {})
         run(cluster.jobs())
         await me.shows(nodes_online=0)
+
+    async def test_who_lives_is_told_once_the_others_are_closed(self, cluster, run):
+        await cluster.announce("w1")
+        await cluster.uptime.apply([cluster.opened((await cluster.add_node())[1], worker="forgotten")], {})
+        judged = asyncio.Queue()
+        judge = cluster.settling.judge
+
+        def noting(alive, at):
+            judged.put_nowait((list(alive), at))
+            judge(alive, at)
+
+        cluster.settling.judge = noting
+        run(cluster.jobs())
+        async with asyncio.timeout(5):
+            assert await judged.get() == (["w1"], cluster.clock.now())
+        assert await nodes_online(cluster) == 0
+
+    async def test_nobody_is_waited_for_or_passed_over_while_the_presence_is_away(self, cluster, run, until):
+        await cluster.announce("w1")
+        await cluster.append(Batch("w1", 1, [], to_ms(cluster.clock.now())))
+        run(cluster.jobs())
+        await until(cluster.settling.look, lambda settled: settled == cluster.clock.now())
+        cluster.presence.off.add("*")
+        await until(cluster.settling.look, lambda settled: settled is None)
+        cluster.presence.off.clear()
+        await until(cluster.settling.look, lambda settled: settled == cluster.clock.now())
 
     async def test_an_emptied_redis_closes_nothing_while_workers_renew(self, cluster, run, me, until):
         _, node_id = await cluster.add_node()

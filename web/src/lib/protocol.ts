@@ -26,6 +26,22 @@ export const CloseCode = {
 /** Close codes from here on mean: do not come back like this. */
 export const FIRST_FINAL_CODE = 4500;
 
+/**
+ * What the epoch that is not closed yet will pay: an estimate in micro-points, not booked.
+ *
+ * `amount` is one's share of what its pools accrued until now. The close books `least` or more, as long as
+ * no score of one's nodes falls and all the others do not work at more than twice the pace they had; and
+ * `most` or less, as long as one's own nodes do not.
+ */
+export interface Accruing {
+  epoch: number;
+  starts_at: string;
+  ends_at: string;
+  amount: string;
+  least: string;
+  most: string;
+}
+
 /** Present an access token: first message of a connection, or a renewal on a living one. */
 export interface Auth {
   type: "auth";
@@ -68,6 +84,21 @@ export interface ChallengeReply {
 export interface CountryCount {
   country: string | null;
   nodes_online: number;
+}
+
+/**
+ * An epoch was closed, and all it pays is booked: data of channel ``epoch``.
+ *
+ * `nodes` and `users` are how many had a part in it.
+ */
+export interface EpochClosed {
+  number: number;
+  starts_at: string;
+  ends_at: string;
+  closed_at: string;
+  nodes: number;
+  users: number;
+  pools: PoolClosed[];
 }
 
 /**
@@ -123,7 +154,6 @@ export interface NodeView {
   state: string;
   since: string | null;
   confirmed_seconds: number;
-  accruing: string;
   flapping?: boolean;
   country?: string | null;
   rtt_ms?: number | null;
@@ -133,15 +163,16 @@ export interface NodeView {
 /**
  * A user's whole live state: data of channel ``me`` and of ``GET /me/overview``.
  *
- * `accruing` (micro-points) is the sum over all nodes; `nodes` lists the first `NODES_SHOWN`.
- * A greater `revision` is newer.
+ * `balance` (micro-points) is all that is booked, `accruing` what comes on top; None: no epoch has begun.
+ * `nodes` lists the first `NODES_SHOWN`. A greater `revision` is newer.
  */
 export interface Overview {
   revision: number;
   nodes_total: number;
   nodes_online: number;
   confirmed_seconds: number;
-  accruing: string;
+  balance: string;
+  accruing: Accruing | null;
   nodes: NodeView[];
 }
 
@@ -154,6 +185,14 @@ export interface Ping {
 export interface Pong {
   type: "pong";
   server_time: string;
+}
+
+/** What an epoch had for a category, in micro-points: `pool` = `rewarded` + `unallocated`. */
+export interface PoolClosed {
+  category: string;
+  pool: string;
+  rewarded: string;
+  unallocated: string;
 }
 
 /** The server drains: leave and come back after `after_ms` milliseconds. */

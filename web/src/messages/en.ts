@@ -80,7 +80,9 @@ export const en = {
 
   "meter.title": "Accruing",
   "meter.points": "points",
-  "meter.lead": "For time your nodes were confirmed online. Not final yet.",
+  "meter.lead": "An estimate of the epoch that is open: between {least} and {most} when it closes.",
+  "meter.balance": "Balance, all that is booked",
+  "meter.none": "Not measured yet: no epoch has begun.",
   "meter.unmeasured": "Not measured yet: none of your nodes has been online.",
   "meter.rate": "+{points} in the last {span}",
   "meter.quiet": "No change in the last {span}",
@@ -103,7 +105,6 @@ export const en = {
   "nodes.name": "Node",
   "nodes.state": "State",
   "nodes.confirmed": "Confirmed",
-  "nodes.accruing": "Accruing",
   "nodes.rtt": "Round trip",
   "nodes.state.online": "Online",
   "nodes.state.degraded": "Degraded",

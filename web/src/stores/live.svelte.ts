@@ -88,7 +88,7 @@ export class Live {
   #overviewCame(next: Overview, isNews: boolean): void {
     const before = this.overview.latest;
     if (!this.overview.offer(next) || !isNews || before === null) return;
-    this.pulse.gain(performance.now(), BigInt(next.accruing) - BigInt(before.accruing));
+    this.pulse.gain(performance.now(), earned(next) - earned(before));
   }
 
   #entered(state: SocketState): void {
@@ -109,6 +109,11 @@ export class Live {
   #shown = (): void => {
     if (!document.hidden) this.#socket.nudge();
   };
+}
+
+/** All that was earned: what is booked and what accrues, so that a close is no loss. */
+function earned(overview: Overview): bigint {
+  return BigInt(overview.balance) + BigInt(overview.accruing?.amount ?? 0);
 }
 
 function ignore(): void {}
