@@ -93,8 +93,8 @@ async def town(site: Any) -> AsyncIterator[Town]:
 
 async def test_processes_killed_again_and_again_close_each_epoch_once(town: Town) -> None:
     await town.start_one()
+    await town.processes[0].printed("leading")
     await town.start_one()
-    await town.processes[0].printed("epoch|leading")
     await asyncio.wait_for(town.site.drained(), 60)
     assert await town.closed() == 0, "a living worker has promised nothing yet"
     await town.promise(town.start + EPOCHS * MINUTE + town.grace)
