@@ -17,6 +17,7 @@ from core.bus import Bus
 from core.errors import StorageUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.tasks import end
 from services.events import SESSIONS_CHANNEL, SESSIONS_STREAM, Envelope, Events, read_revoked
 from services.revocations import Revocations, Revoked
 from storage.base import StreamLog
@@ -145,8 +146,6 @@ async def exchange(streams: StreamLog, endings: Endings, announcer: Announcer) -
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         with suppress(StorageUnavailable):
             await announcer.flush()

@@ -15,6 +15,7 @@ from core.engine.recorder import Recorder
 from core.errors import CloseCode, StorageUnavailable
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.tasks import end
 from services.earnings import Earnings
 from services.events import GLOBAL_STREAM, SESSIONS_STREAM, Envelope, worker_stream
 from services.networks import Networks
@@ -163,9 +164,7 @@ class Worker:
             self._gateway.nodes.told_to_leave(handle)
         self._front.stop()
         self._gateway.nodes.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         try:
             await self._recorder.flush()
             await self._bus.close()

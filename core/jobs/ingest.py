@@ -11,6 +11,7 @@ from core.errors import StorageUnavailable
 from core.jobs.overviews import Overviews
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.tasks import end
 from services.events import INGEST_STREAM
 from storage.base import Applied, Batch, Opened, Place, Record, Report, StreamLog, UptimeStore
 from storage.base.uptime import Described
@@ -134,9 +135,7 @@ class Ingest:
                     self._filled.clear()
                     await self._filled.wait()
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await end(running)
 
     async def measure(self) -> None:
         """Look how much waits.

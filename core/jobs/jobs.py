@@ -15,6 +15,7 @@ from core.jobs.summary import Summary
 from core.jobs.workers import DeadWorkers
 from core.logs import get_logger
 from core.metrics import Metrics
+from core.tasks import end
 from services.events import Events
 from services.networks import Networks
 from storage.base import Lock, Presence, StreamLog, UptimeStore
@@ -171,9 +172,7 @@ class Jobs:
             await self._watch_lock()
         finally:
             self.leading.clear()
-            for task in duties:
-                task.cancel()
-            await asyncio.gather(*duties, return_exceptions=True)
+            await end(duties)
 
     async def _watch_lock(self) -> None:
         while True:

@@ -19,6 +19,7 @@ from core.supervisor.children import RESTART_BASE, RESTART_CAP, WATCHDOG, Child,
 from core.supervisor.folder import DataFolder, Secrets
 from core.supervisor.messages import Mailbox
 from core.supervisor.ports import claim_port
+from core.tasks import end
 from core.version import version
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
 
@@ -285,9 +286,7 @@ class Supervisor:
         self._say("Stopping …")
         for group in self._groups:
             await asyncio.gather(*(child.stop() for child in group))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         for server in reversed(self._servers.values()):
             await server.stop()
         self._say("Stopped.")

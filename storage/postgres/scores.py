@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from core.errors import StorageUnavailable
+from core.tasks import end
 from storage.base import NodeScore, RuleGate, ScoreFormula, ScoreParameters
 from storage.postgres.pool import Pool
 from storage.postgres.queries import load
@@ -30,6 +31,7 @@ PATIENCE = "2s"
 
 _LAST = (1 << 31) - 1
 _SQL = load("scores")
+_FIGURES = load("figures")
 _GATES = msgspec.json.Decoder(list[RuleGate])
 _COLUMNS = [name for name in NodeScore.__struct_fields__ if name != "gates"]
 
@@ -67,6 +69,8 @@ class PostgresScores:
                     ):
                         count = await self._fill(connection, slot, _arguments(at, formula))
                         await connection.execute(_SQL["finish"], slot, formula.version, at)
+                        # What counts for a second has changed.
+                        await connection.execute(_FIGURES["count_change"])
                         return count
 
     async def of_node(self, user_id: UUID, node_id: UUID) -> NodeScore | None:
@@ -95,10 +99,8 @@ class PostgresScores:
         try:
             return sum(await asyncio.gather(*lanes))
         finally:
-            for lane in lanes:
-                lane.cancel()
             # Nobody may still be writing when the next computation begins.
-            await asyncio.gather(*lanes, return_exceptions=True)
+            await end(lanes)
 
 
 def _arguments(at: datetime, formula: ScoreFormula) -> tuple[Any, ...]:
