@@ -222,7 +222,7 @@ async def test_a_server_that_wants_a_password(
 ) -> None:
     def authenticate(_: SMTP, __: Session, ___: Envelope, ____: str, data: Any) -> AuthResult:
         good = isinstance(data, LoginPassword) and (data.login, data.password) == (b"pulse", b"hunter2")
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=good)
 
     await desk.queue("ada@example.com")
     options = {"tls_context": tls[0], "authenticator": authenticate, "auth_required": True}
@@ -233,6 +233,7 @@ async def test_a_server_that_wants_a_password(
     assert len(postmaster.envelopes) == sent
     # A wrong password is our fault, not the mail's.
     assert counts(mailing) == (sent, 1 - sent, 0, 1 - sent)
+    assert ("535" in repr(logs)) == (not sent)
     assert "hunter2" not in repr(logs)
 
 
