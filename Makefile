@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test lint format docs reference web web-check bench bench-api bench-million bench-monitoring bench-locust bench-profile bench-report fuzz fleet table-soak lock dist clean runtime dev
+.PHONY: help up test lint format docs reference web web-check bench bench-api bench-million bench-monitoring bench-earnings bench-locust bench-profile bench-report fuzz fleet table-soak lock dist clean runtime dev
 
 BIN := .venv/bin
 
@@ -71,6 +71,9 @@ bench-million: dev ## hold a million connections (ARGS="--check" looks at the li
 
 bench-monitoring: dev ## take in the reports of a million nodes, and keep a day of them (ARGS="--nodes 50000 --rounds 3")
 	@$(BIN)/python -m bench.monitoring $(ARGS)
+
+bench-earnings: dev ## close epochs of a million nodes, and show people what they earned (ARGS="--nodes 50000 --accounts 15000 --postings 500000")
+	@$(BIN)/python -m bench.earnings $(ARGS)
 
 bench-locust: dev ## let simulated people and nodes use a whole system for a minute
 	@$(BIN)/python -m bench.users $(ARGS)

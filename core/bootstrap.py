@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from core.clock import SystemClock
+from core.clock import ManualClock, SystemClock
 from core.config import Config
 from core.endings import Announcer, Endings, exchange
 from core.errors import ConfigError
@@ -32,6 +32,7 @@ from services.accounts import Accounts, AccountSettings, AccountStores, make_acc
 from services.accounts.admission import Admission
 from services.accounts.new_passwords import NewPasswords
 from services.audit import Audit
+from services.campaigns import Campaigns
 from services.common_passwords import CommonPasswords
 from services.disposable import DisposableDomains
 from services.earnings import Earnings, epoch_closed
@@ -40,7 +41,9 @@ from services.explain import Explanations
 from services.mail import Renderer
 from services.networks import Networks
 from services.nodes import Nodes
+from services.oversight import Oversight
 from services.passwords import Passwords
+from services.proof import Books, Proof, Verdict
 from services.referrals import Referrals
 from services.revocations import Revocations, Revoked
 from services.rewards import Claims
@@ -55,10 +58,11 @@ from storage import redis as redis_storage
 from storage.base import (
     AbuseStore,
     AuditLog,
+    CampaignStore,
     ConfirmationStore,
     DayStore,
     EpochStore,
-    Finding,
+    FigureStore,
     IdempotencyStore,
     LedgerStore,
     NodeStore,
@@ -81,6 +85,8 @@ from storage.uptime import Rules
 JOBS_LOCK = "jobs"
 # Seconds by which a worker may be slow before it is said that epochs wait for it.
 PATIENCE = 10.0
+# Seconds that a proof of everything may take.
+PROVING = 3600
 
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - names them, binds nothing
 
@@ -109,6 +115,8 @@ class Stores(Struct, frozen=True):
     ledger: LedgerStore
     epochs: EpochStore
     referrals: ReferralStore
+    figures: FigureStore
+    campaigns: CampaignStore
 
 
 class Services(Struct, frozen=True):
@@ -159,6 +167,8 @@ async def open_stores(config: Config) -> AsyncIterator[Stores]:
                 postgres.PostgresLedger(pool),
                 postgres.PostgresEpochs(pool),
                 postgres.PostgresReferrals(pool),
+                postgres.PostgresFigures(pool),
+                postgres.PostgresCampaigns(pool),
             )
         finally:
             await redis.aclose()
@@ -256,7 +266,7 @@ def make_services(config: Config, stores: Stores) -> Services:
         Revocations(stores.sessions, stores.nodes, clock, max(config.auth.access_ttl, config.auth.enrol_ttl)),
         Audit(stores.audit, clock),
         Earnings(
-            uptime=stores.uptime,
+            figures=stores.figures,
             ledger=stores.ledger,
             epochs=stores.epochs,
             users=stores.users,
@@ -346,6 +356,8 @@ def assemble_accounts(  # noqa: PLR0917  # all of what accounts are made of
             nodes=stores.nodes,
             uptime=stores.uptime,
             ledger=stores.ledger,
+            referrals=stores.referrals,
+            statistics=stores.statistics,
             throttle=stores.throttle,
         ),
         settings=AccountSettings(
@@ -377,6 +389,47 @@ def make_abuse(
         clock=SystemClock(),
         ended=ended,
         changed=changed,
+    )
+
+
+def make_proof(config: Config, pool: postgres.Pool) -> Proof:
+    """What proves the ledger, each time over a snapshot of its own."""
+    rules = uptime_rules(config)
+
+    @asynccontextmanager
+    async def open_books() -> AsyncIterator[Books]:
+        clock = ManualClock(SystemClock().now())
+        async with pool.snapshot(PROVING) as snapshot:
+            users = postgres.PostgresUsers(snapshot)
+            ledger, epochs = postgres.PostgresLedger(snapshot), postgres.PostgresEpochs(snapshot)
+            yield Books(
+                ledger=ledger,
+                epochs=epochs,
+                proofs=postgres.PostgresProofs(snapshot),
+                earnings=Earnings(
+                    figures=postgres.PostgresFigures(snapshot),
+                    ledger=ledger,
+                    epochs=epochs,
+                    users=users,
+                    clock=clock,
+                    settling=math.ceil(rules.tail + rules.resume_window),
+                ),
+                claims=Claims(ledger=ledger, epochs=epochs, users=users, clock=clock),
+            )
+
+    return Proof(open_books)
+
+
+def make_oversight(config: Config, stores: Stores, services: Services) -> Oversight:
+    """What the staff sees of epochs and proofs."""
+    rules = uptime_rules(config)
+    return Oversight(
+        epochs=stores.epochs,
+        uptime=stores.uptime,
+        presence=stores.presence,
+        audit=services.audit,
+        clock=SystemClock(),
+        grace=timedelta(seconds=rules.tail + rules.resume_window),
     )
 
 
@@ -422,8 +475,8 @@ async def migrate(config: Config) -> list[str]:
     return await postgres.migrate(config.database.dsn, connect_timeout=config.database.connect_timeout)
 
 
-async def check_ledger(config: Config) -> list[Finding]:
-    """The first offence against each invariant of the ledger; changes nothing.
+async def check_ledger(config: Config) -> Verdict:
+    """Prove that all that is kept of earnings fits together, and every screen with it; changes nothing.
 
     Raises:
         ConfigError: the database's address is missing, and there is no embedded one.
@@ -435,7 +488,7 @@ async def check_ledger(config: Config) -> list[Finding]:
         config = replace(config, database=replace(config.database, dsn=dsn))
     async with open_database(config) as pool:
         await postgres.check_schema(pool)
-        return await postgres.PostgresLedger(pool).check()
+        return await make_proof(config, pool).run()
 
 
 async def ensure_user(
@@ -548,6 +601,8 @@ async def run_api(config: Config, reload: Reload | None = None) -> None:
                 staff=Staff(stores.users, sessions, services.audit),
                 abuse=make_abuse(stores, services, ended=tell_others, changed=tell_owner),
                 scores=Scores(stores.scores, stores.nodes),
+                campaigns=Campaigns(store=stores.campaigns, audit=services.audit, clock=SystemClock()),
+                oversight=make_oversight(config, stores, services),
             )
             app = create_app(
                 config=config,
@@ -593,6 +648,7 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
         Chore,
         DailyUpkeep,
         Epochs,
+        InputsUpkeep,
         Jobs,
         LedgerCheck,
         Mailing,
@@ -652,13 +708,21 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
                 day_days=network.day_days,
                 session_days=network.session_days,
             ),
+            InputsUpkeep(
+                stores.epochs,
+                SystemClock(),
+                inputs_days=config.earnings.inputs_days,
+                day_days=network.day_days,
+            ),
             ReferralUpkeep(
                 stores.referrals,
                 SystemClock(),
                 active_seconds=referral_terms(config).active_seconds,
                 traces_days=config.referrals.traces_days,
             ),
-            LedgerCheck(stores.ledger),
+            LedgerCheck(
+                make_proof(config, stores.pool), make_oversight(config, stores, services), SystemClock()
+            ),
             Mailing(stores.outbox, renderer, post, SystemClock()),
             Pruning(
                 confirmations=stores.confirmations,

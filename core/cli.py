@@ -177,25 +177,27 @@ def ledger() -> None:
 @ledger.command("check")
 @click.pass_obj
 def ledger_check(settings: Settings) -> None:
-    """Recompute every balance and look for what cannot be; code 1 if there is anything.
+    """Prove that every figure is what the postings come to; code 1 and the first row that offends if not.
 
     Without `database.dsn` it looks into the embedded database, while it runs.
     """
     from core import bootstrap  # noqa: PLC0415 - the other commands do without
 
     config = settings.load()
-    findings = []
+    verdicts = []
 
     async def run() -> None:
-        findings.extend(await bootstrap.check_ledger(config))
+        verdicts.append(await bootstrap.check_ledger(config))
 
     _run(run())
-    for finding in findings:
+    (verdict,) = verdicts
+    for finding in verdict.findings:
         row = ", ".join(f"{name}={value}" for name, value in finding.row.items())
         _say(f"{finding.invariant}: {finding.detail} ({row})")
-    if findings:
+    if verdict.findings:
         sys.exit(EXIT_FAILURE)
-    _say("the ledger is sound")
+    again = ", ".join(map(str, verdict.epochs)) or "none"
+    _say(f"the ledger is sound (people: {verdict.people}; epochs computed again: {again})")
 
 
 @cli.command("check-config")

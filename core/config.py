@@ -386,6 +386,14 @@ class Earnings(Struct, forbid_unknown_fields=True, kw_only=True):
             le=366 * 86400,
         ),
     ] = 7 * 86400
+    inputs_days: Annotated[
+        int,
+        Meta(
+            description="Days that what nodes were measured with in an epoch is kept; after that only what each earned a day.",
+            ge=1,
+            le=3660,
+        ),
+    ] = 35
     holdback: Annotated[
         list[str],
         Meta(

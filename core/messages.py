@@ -205,11 +205,13 @@ class NodeView(Struct):
 
 
 class Accruing(Struct):
-    """What the epoch that is not closed yet will pay: an estimate in micro-points, not booked.
+    """What the epochs that are not closed yet will pay: an estimate in micro-points, not booked.
 
-    `amount` is one's share of what its pools accrued until now. The close books `least` or more, as long as
-    no score of one's nodes falls and all the others do not work at more than twice the pace they had; and
-    `most` or less, as long as one's own nodes do not.
+    They are `epoch`, which is closed next, and, if it has ended already, those after it up to now;
+    `starts_at` is its beginning, `ends_at` the end of the newest. `amount` is one's share of what their
+    pools accrued until now. The closes book `least` or more, as long as no score of one's nodes falls and
+    all the others do not work at more than twice the pace they had; and `most` or less, as long as one's own
+    nodes do not.
     """
 
     epoch: int

@@ -63,6 +63,10 @@ class Kind(StrEnum):
     REFERRAL_CODE_MADE = "referral.code_made", "somebody made a referral code"
     REFERRALS_VIEWED = "referral.viewed", "the staff looked at flagged referrals"
     REFERRAL_DECIDED = "referral.decided", "an operator released or refused referrals"
+    CAMPAIGN_ADDED = "campaign.added", "an operator made a campaign"
+    CAMPAIGN_CHANGED = "campaign.changed", "an operator changed a campaign"
+    LEDGER_CHECK_ASKED = "ledger.check_asked", "an operator asked for a check of the ledger"
+    LEDGER_CHECKED = "ledger.checked", "the ledger was checked; what did not hold is in it by name"
     NODE_UNSUSPENDED = "node.unsuspended", "the staff let a suspended node in again"
 
 

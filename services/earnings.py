@@ -4,22 +4,25 @@ Booked is what the ledger holds; on top of that comes an estimate of the epoch t
 moment: never is an amount in both, or in neither, because an epoch was closed in between.
 """
 
+import csv
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
+from io import StringIO
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from core.clock import Clock
-from core.errors import InvalidInput
+from core.errors import InvalidInput, NotFound
 from core.messages import NODES_SHOWN, Accruing, EpochClosed, NodeView, Overview, PoolClosed
-from services.estimates import MOST_SAMPLES, Interval, estimate, project
+from services.estimates import MOST_SAMPLES, Interval, estimate_all, project
 from services.periods import Period, edges, end_of, start_of
 from services.rounding import to_milliseconds
+from services.states import states_of
 from storage.base import (
     Account,
     Balances,
@@ -28,10 +31,10 @@ from storage.base import (
     Earned,
     Epoch,
     EpochStore,
+    FigureStore,
     LedgerStore,
     NodeTotals,
     OpenEpoch,
-    UptimeStore,
     UserStore,
     UserTotals,
 )
@@ -41,7 +44,22 @@ from storage.epochs import seconds_of
 # A degraded node is connected too.
 CONNECTED: Final = frozenset({"online", "degraded"})
 
+T = TypeVar("T")
+
 _HOUR_S = 3600
+# Bookings that a piece of the table has.
+_TABLE_PAGE = 500
+_COLUMNS: Final = (
+    "entry_id",
+    "at",
+    "epoch",
+    "kind",
+    "key",
+    "category",
+    "account",
+    "micro_points",
+    "matures_at",
+)
 _OUTLOOKS: Final[tuple[Period, ...]] = ("day", "week", "month")
 _REACH: Final[dict[Period, timedelta]] = {
     "hour": timedelta(days=2),
@@ -103,14 +121,37 @@ class EarningsPoint(Struct, frozen=True, kw_only=True):
 
 
 class EarningsSeries(Struct, frozen=True, kw_only=True):
-    """What was earned from `start` to `end`, a point for every step; `amount` (micro-points) is all of it."""
+    """What was earned from `start` to `end`, a point for every step; `amount` (micro-points) is all of it.
+
+    `node_id`: what that node's work was paid for, without corrections. Of epochs whose inputs are kept no
+    longer days of UTC are known: those count where their noon is.
+    """
 
     start: datetime
     end: datetime
     period: Period
     time_zone: str
+    node_id: UUID | None
     amount: str
     points: list[EarningsPoint]
+
+
+class NodeEpoch(Struct, frozen=True, kw_only=True):
+    """What a node did in a closed epoch, and what that was paid for: `amount` is both, in micro-points.
+
+    Corrections and bonuses are a person's and not in it. `score` null: not measured; `gate` is in quarters.
+    """
+
+    epoch: int
+    starts_at: datetime
+    ends_at: datetime
+    seconds: int
+    score: int | None
+    gate: int
+    bytes: int
+    availability: str
+    usage: str
+    amount: str
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -140,14 +181,14 @@ class Earnings:
     def __init__(
         self,
         *,
-        uptime: UptimeStore,
+        figures: FigureStore,
         ledger: LedgerStore,
         epochs: EpochStore,
         users: UserStore,
         clock: Clock,
         settling: int,
     ) -> None:
-        self._uptime = uptime
+        self._figures = figures
         self._ledger = ledger
         self._epochs = epochs
         self._users = users
@@ -169,12 +210,7 @@ class Earnings:
         balances, epoch = state.balances, state.epoch
         return EarningsSummary(
             revision=state.revision,
-            balance=str(balances.earned),
-            pending=str(balances.pending),
-            held=str(balances.held),
-            final=str(balances.final),
-            claimable=str(balances.claimable),
-            claimed=str(balances.claimed),
+            **states_of(balances),
             accruing=state.accruing,
             time_zone=zone.key,
             booked_until=epoch.starts_at if epoch else None,
@@ -182,21 +218,31 @@ class Earnings:
         )
 
     async def series(
-        self, user_id: UUID, period: Period, start: datetime | None, end: datetime | None
+        self,
+        user_id: UUID,
+        period: Period,
+        start: datetime | None,
+        end: datetime | None,
+        node_id: UUID | None = None,
     ) -> EarningsSeries:
-        """What was earned period by period, of the person's time zone.
+        """What was earned period by period, of the person's time zone; by one of their nodes, or in all.
 
         `start` is lowered and `end` raised to full periods. Without an `end` it is now, without a `start`
         as far before as fits a chart.
 
         Raises:
             InvalidInput: "range_invalid" or "range_too_long".
+            NotFound: "node_not_found", also for somebody else's.
         """
         zone = await self._zone(user_id)
         last = end or self._clock.now()
         marks = edges(start or _before(last, _REACH[period]), last, period, zone)
         epoch = await self._epochs.open()
-        found = _by_start(await self._ledger.earned(user_id, marks))
+        if node_id is None:
+            earned = await self._ledger.earned(user_id, marks)
+        else:
+            earned = _theirs(await self._epochs.node_earned(user_id, node_id, marks))
+        found = _by_start(earned)
         points = [
             _point(first, then, found.get(first, ()), complete=epoch is not None and then <= epoch.starts_at)
             for first, then in pairwise(marks)
@@ -206,6 +252,7 @@ class Earnings:
             end=marks[-1],
             period=period,
             time_zone=zone.key,
+            node_id=node_id,
             amount=str(_sum(each for spans in found.values() for each in spans)),
             points=points,
         )
@@ -213,6 +260,60 @@ class Earnings:
     async def history(self, user_id: UUID, before: int | None, limit: int) -> list[HistoryItem]:
         """What was booked for somebody, the newest first, with ids below `before`."""
         return [history_item(booked) for booked in await self._ledger.history(user_id, before, limit)]
+
+    async def node_epochs(
+        self, user_id: UUID, node_id: UUID, before: int | None, limit: int
+    ) -> list[NodeEpoch]:
+        """The epochs that one of somebody's nodes did anything in, the newest first, numbers below `before`.
+
+        Raises:
+            NotFound: "node_not_found", also for somebody else's.
+        """
+        found = _theirs(await self._epochs.node_epochs(user_id, node_id, before, limit))
+        return [
+            NodeEpoch(
+                epoch=each.epoch,
+                starts_at=each.starts_at,
+                ends_at=each.ends_at,
+                seconds=each.seconds,
+                score=each.score,
+                gate=each.gate,
+                bytes=each.bytes,
+                availability=str(each.availability),
+                usage=str(each.usage),
+                amount=str(each.availability + each.usage),
+            )
+            for each in found
+        ]
+
+    async def table(self, user_id: UUID) -> AsyncIterator[bytes]:
+        """All that was booked for somebody as CSV (RFC 4180), a row for each line, the newest first."""
+        rows = StringIO()
+        writer = csv.writer(rows)
+        writer.writerow(_COLUMNS)
+        before: int | None = None
+        while page := await self._ledger.history(user_id, before, _TABLE_PAGE):
+            for booked in page:
+                for line in booked.postings:
+                    writer.writerow(
+                        (
+                            booked.entry_id,
+                            booked.at.isoformat(),
+                            booked.epoch,
+                            booked.kind,
+                            booked.key,
+                            line.category,
+                            line.account,
+                            line.amount,
+                            line.matures_at.isoformat() if line.matures_at else "",
+                        )
+                    )
+            yield rows.getvalue().encode()
+            rows.seek(0)
+            rows.truncate()
+            before = page[-1].entry_id
+        if rows.tell():
+            yield rows.getvalue().encode()
 
     async def newest_closed(self) -> EpochClosed | None:
         """The epoch that was closed last."""
@@ -252,32 +353,19 @@ class Earnings:
         return outlooks
 
     async def _states(self, user_ids: Sequence[UUID]) -> dict[UUID, "_State"]:
-        """Everybody's state of one moment: read once more if an epoch was closed meanwhile."""
-        epoch = await self._epochs.open()
-        while True:
-            totals = await self._uptime.totals(user_ids)
-            balances = await self._ledger.balances(user_ids)
-            weights = await self._epochs.accruing(user_ids) if epoch else {}
-            still = await self._epochs.open()
-            if (still and still.number) == (epoch and epoch.number):
-                break
-            epoch = still
+        """Everybody's state of one moment."""
+        found = await self._figures.look(user_ids)
         return {
             user_id: _State(
-                totals=totals[user_id],
-                balances=balances.get(user_id, Balances()),
-                epoch=still,
-                estimate=estimate(
-                    still,
-                    weights.get(user_id),
-                    len(totals[user_id].nodes),
-                    now=self._clock.now(),
-                    settling=self._settling,
-                )
-                if still
-                else None,
+                revision=found.revision,
+                totals=each.totals,
+                balances=each.balances,
+                epochs=found.epochs,
+                estimate=estimate_all(
+                    found.epochs, each.weights, len(each.totals.nodes), settling=self._settling
+                ),
             )
-            for user_id in user_ids
+            for user_id, each in found.people.items()
         }
 
     async def _zone(self, user_id: UUID) -> ZoneInfo:
@@ -288,25 +376,26 @@ class Earnings:
 class _State(Struct, frozen=True, kw_only=True):
     """What is known of a person."""
 
+    revision: int
     totals: UserTotals
     balances: Balances
-    epoch: OpenEpoch | None
-    estimate: Interval | None
+    epochs: list[OpenEpoch]
+    estimate: Interval
 
     @property
-    def revision(self) -> int:
-        """Grows with what is measured and with what is booked."""
-        return self.totals.revision + (self.epoch.number if self.epoch else 0)
+    def epoch(self) -> OpenEpoch | None:
+        """The one that is closed next."""
+        return self.epochs[0] if self.epochs else None
 
     @property
     def accruing(self) -> Accruing | None:
         """What comes on top of the balance."""
-        if self.epoch is None or self.estimate is None:
+        if not self.epochs:
             return None
         return Accruing(
-            epoch=self.epoch.number,
-            starts_at=self.epoch.starts_at,
-            ends_at=self.epoch.ends_at,
+            epoch=self.epochs[0].number,
+            starts_at=self.epochs[0].starts_at,
+            ends_at=self.epochs[-1].ends_at,
             amount=str(self.estimate.amount),
             least=str(self.estimate.least),
             most=str(self.estimate.most),
@@ -397,6 +486,13 @@ def _before(moment: datetime, reach: timedelta) -> datetime:
         return moment - reach
     except OverflowError:
         raise InvalidInput("range_invalid", "The range is outside the calendar.") from None
+
+
+def _theirs(found: list[T] | None) -> list[T]:
+    """What was found of a node, if it is theirs."""
+    if found is None:
+        raise NotFound("node_not_found", "You have no node with this id.")
+    return found
 
 
 def _by_start(found: Iterable[Earned]) -> dict[datetime, list[Earned]]:

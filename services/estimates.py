@@ -2,7 +2,7 @@
 
 Whole numbers only, every division rounded down, as in `storage.epochs`.
 
-Of the open epoch's `length` seconds `elapsed` were measured, all of the first `settled`; `total` is what
+Of an epoch's `length` seconds `elapsed` were measured, all of the first `settled`; `total` is what
 everybody's weight was then and `weight` one's own by now; `rest` is `PACE` times what is not settled::
 
     amount = pool * elapsed * weight // (length * total)       the share of what accrued, as if total grew too
@@ -15,13 +15,14 @@ if one's own grow at most that fast, whatever the others do.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from msgspec import Struct
 
 from storage.base import Accruing as Weights
 from storage.base import Category, OpenEpoch
 from storage.epochs import pool_of, rates_of, seconds_of
+from storage.uptime import HOUR_S
 
 #: How much faster than until now the work may come in that an interval allows for.
 PACE = 2
@@ -51,10 +52,16 @@ class Interval(Struct, frozen=True):
 NOTHING = Interval(0, 0, 0)
 
 
-def estimate(
-    epoch: OpenEpoch, own: Weights | None, nodes: int, *, now: datetime, settling: timedelta
+def estimate_all(
+    epochs: Sequence[OpenEpoch], own: Sequence[Weights], nodes: int, *, settling: timedelta
 ) -> Interval:
-    """What the open epoch will pay somebody for their work.
+    """What all epochs that are not closed yet will pay somebody for their work."""
+    parts = [estimate(epoch, mine, nodes, settling=settling) for epoch, mine in zip(epochs, own, strict=True)]
+    return sum(parts, start=NOTHING)
+
+
+def estimate(epoch: OpenEpoch, own: Weights, nodes: int, *, settling: timedelta) -> Interval:
+    """What an epoch that is not closed yet will pay somebody for their work.
 
     `own` are the weights of their `nodes`. What was measured in the last `settling` before the newest
     measurement may not be complete.
@@ -62,19 +69,23 @@ def estimate(
     length = seconds_of(epoch.starts_at, epoch.ends_at)
     measured_at = epoch.measured_at or epoch.starts_at
     elapsed = _within(length, (measured_at - epoch.starts_at) // _SECOND)
-    settled = _within(length, (measured_at - settling - epoch.starts_at) // _SECOND)
-    gone = max(elapsed, _within(length, (now - epoch.starts_at) // _SECOND))
-    weights: dict[Category, tuple[int, int]] = {
-        "availability": (own.availability_weight if own else 0, epoch.availability_weight),
-        "usage": (own.usage_weight if own else 0, epoch.usage_weight),
+    weights: dict[Category, tuple[int, int | None]] = {
+        "availability": (own.availability_weight, epoch.availability_weight),
+        "usage": (own.usage_weight, epoch.usage_weight),
     }
     found = NOTHING
     for category, rate in rates_of(epoch.terms.terms).items():
         weight, total = weights[category]
         pool = pool_of(rate, length)
+        if total is None:
+            found += Interval(0, 0, pool)
+            continue
+        # Of an epoch that is a part of an hour, bytes come in until it is closed, which is that much later.
+        unsettled = settling if category == "availability" or length % HOUR_S == 0 else 2 * settling
+        settled = _within(length, (measured_at - unsettled - epoch.starts_at) // _SECOND)
         whole = share(pool, weight, total, elapsed=elapsed, settled=settled, length=length, nodes=nodes)
-        # There is no more to share than what accrued by now.
-        found += whole.at_most(pool * gone // length)
+        # There is no more to share than what accrued until it was measured.
+        found += whole.at_most(pool * elapsed // length)
     return found
 
 

@@ -8,6 +8,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from core.errors import NotFound
+from services.bonuses import METHOD as BONUS_METHOD
+from services.bonuses import BonusesView, bonuses_view
 from storage.base import (
     Category,
     Epoch,
@@ -83,7 +85,8 @@ class NodeShare(Struct, frozen=True, kw_only=True):
     """What one of one's nodes did in an epoch, and what it came to.
 
     `points` is what each of its `seconds` counted: the `score`, or what stands for it where it was not
-    measured (null). `gate` is in quarters. `arithmetic` says the same in words and numbers.
+    measured (null). `gate` is in quarters. `country` is where it was, if a campaign paid by country in the
+    epoch. `arithmetic` says the same in words and numbers.
     """
 
     node_id: UUID
@@ -92,6 +95,7 @@ class NodeShare(Struct, frozen=True, kw_only=True):
     gate: int
     points: int
     bytes: int
+    country: str | None
     availability_weight: str
     usage_weight: str
     availability: str
@@ -110,7 +114,8 @@ class EpochExplained(Struct, frozen=True, kw_only=True):
     """An epoch and one's own part in it.
 
     `nodes` is empty where one had none, or what they were measured with is kept no longer. `booked` is what
-    the ledger has in this epoch, with bonuses and with corrections of earlier ones.
+    the ledger has in this epoch, with bonuses and with corrections of earlier ones. `bonuses` null: nobody
+    had one.
     """
 
     epoch: EpochView
@@ -118,6 +123,7 @@ class EpochExplained(Struct, frozen=True, kw_only=True):
     terms: TermsView
     method: list[str]
     nodes: list[NodeShare]
+    bonuses: BonusesView | None
     booked: list[BookedAmount]
 
 
@@ -144,13 +150,16 @@ class Explanations:
         (terms,) = [each for each in await self._epochs.terms() if each.version == epoch.terms]
         seconds = seconds_of(epoch.starts_at, epoch.ends_at)
         inputs = await self._epochs.inputs(number, user_id)
+        made = await self._epochs.bonus_inputs(number, user_id)
+        bonuses = bonuses_view(epoch, terms.terms, inputs, made)
         booked = await self._ledger.earned(user_id, [epoch.starts_at, epoch.ends_at])
         return EpochExplained(
             epoch=epoch_view(epoch),
             seconds=seconds,
             terms=terms_view(terms.version, terms.created_at, terms.terms),
-            method=[*_METHOD, *_pools(epoch, terms.terms, seconds)],
+            method=[*_METHOD, *(BONUS_METHOD if bonuses else ()), *_pools(epoch, terms.terms, seconds)],
             nodes=[_share(each, epoch, terms.terms) for each in inputs],
+            bonuses=bonuses,
             booked=[BookedAmount(category=each.category, amount=str(each.amount)) for each in booked],
         )
 
@@ -226,6 +235,7 @@ def _share(node: NodeInputs, epoch: Epoch, terms: Terms) -> NodeShare:
         gate=node.gate,
         points=points,
         bytes=node.bytes,
+        country=node.country,
         availability_weight=str(node.availability_weight),
         usage_weight=str(node.usage_weight),
         availability=str(node.availability),

@@ -207,6 +207,12 @@ class Referrals:
         """Whom somebody brought at a level, the newest first."""
         return await self._store.referees(user_id, level, before, limit)
 
+    async def rewards(
+        self, user_id: UUID, level: Level | None, before: UUID | None, limit: int
+    ) -> list[Referee]:
+        """Those who brought somebody anything, at a level or at all of them, the newest first."""
+        return await self._store.rewarded(user_id, level, before, limit)
+
     # --- the staff ------------------------------------------------------------------------------
 
     async def reviews(

@@ -8,6 +8,7 @@ from msgspec import Struct
 from core.clock import Clock, new_id
 from core.errors import Conflict
 from services.explain import BookedAmount
+from services.states import states_of
 from storage.base import Balances, Category, Entry, EpochStore, LedgerStore, Posting, UserStore
 
 # Whoever claims at the same moment takes at most everything once; then there is nothing left to fight for.
@@ -55,12 +56,7 @@ class Claims:
         balances = (await self._ledger.balances([user_id])).get(user_id, Balances())
         terms = await self._epochs.terms()
         return Rewards(
-            balance=str(balances.earned),
-            pending=str(balances.pending),
-            held=str(balances.held),
-            final=str(balances.final),
-            claimable=str(balances.claimable),
-            claimed=str(balances.claimed),
+            **states_of(balances),
             minimum_payout=str(terms[-1].terms.minimum_payout if terms else 0),
             wallet=user.wallet if user else None,
         )

@@ -25,19 +25,29 @@ nodes together earn, for the ``first`` of an epoch's ``seconds`` that are among 
 
     bonus = (availability + usage) * share * first // (10000 * seconds)
 
-If all bonuses together are more than the pool, each is ``bonus * pool // sum``. They are pending until the
-epoch is final. Corrections change no bonus.
+Those of campaigns are in `storage.campaigns`. If all bonuses of all sorts together are more than the pool,
+each is ``bonus * pool // sum``. They are pending until the epoch is final. Corrections change no bonus.
+
+Commissions (`storage.referrals`) are pending until the first midnight (UTC) at which the epoch is final.
 
 The SQL of the PostgreSQL adapter says the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct
 
-from storage.base.epochs import HoldBack, NodeInputs, Pool, Terms, TermsVersion
+from storage.base.epochs import (
+    UNCLOSED_MOST,
+    HoldBack,
+    NodeInputs,
+    OpenEpoch,
+    Pool,
+    Terms,
+    TermsVersion,
+)
 from storage.base.ledger import HOUSE, Category, Entry, Posting
 from storage.scores import BYTES_MOST, POINTS, QUARTERS
 from storage.uptime import HOUR_S, HourSums, Span
@@ -47,11 +57,14 @@ DAY_S = 86_400
 #: What work earns, each from its own pool.
 WORK: tuple[Category, ...] = ("availability", "usage")
 #: What comes on top, all of it from one pool.
-BONUSES: tuple[Category, ...] = ("streak", "first_hours")
+BONUSES: tuple[Category, ...] = ("streak", "first_hours", "campaign")
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """What a node did in an epoch. `user_id` None: its owner was erased. The rest is as in `NodeInputs`."""
+    """What a node did in an epoch. `user_id` None: its owner was erased. The rest is as in `NodeInputs`.
+
+    `country` is known whether a campaign asks for it or not.
+    """
 
     node_id: UUID
     user_id: UUID | None
@@ -60,6 +73,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     score: int | None
     gate: int
     bytes: int
+    country: str | None = None
 
 
 class Hold(Struct, frozen=True):
@@ -111,6 +125,29 @@ def is_whole_hours(starts_at: datetime, ends_at: datetime) -> bool:
 def final_at(ends_at: datetime, terms: Terms) -> datetime:
     """When an epoch becomes final."""
     return ends_at + timedelta(seconds=terms.hold_seconds)
+
+
+def follow(epoch: OpenEpoch, wanted: int, versions: Sequence[TermsVersion]) -> Iterator[OpenEpoch]:
+    """The open `epoch`, and those that come after it, without sums; they are to have `wanted` seconds."""
+    yield epoch
+    for number in range(epoch.number + 1, epoch.number + UNCLOSED_MOST):
+        starts_at = epoch.ends_at
+        length = length_of(starts_at, wanted, seconds_of(epoch.starts_at, starts_at))
+        epoch = OpenEpoch(
+            number=number,
+            starts_at=starts_at,
+            ends_at=starts_at + timedelta(seconds=length),
+            terms=terms_at(versions, starts_at),
+            measured_at=None,
+            availability_weight=0,
+            usage_weight=0,
+        )
+        yield epoch
+
+
+def are_bytes_apart(epoch: OpenEpoch, first: OpenEpoch) -> bool:
+    """Whether the bytes of `epoch` are no other's, where `first` is the oldest that is not closed."""
+    return epoch.number == first.number or epoch.starts_at == edge_before(epoch.starts_at, HOUR_S)
 
 
 def terms_at(versions: Sequence[TermsVersion], starts_at: datetime) -> TermsVersion:
@@ -167,8 +204,17 @@ def hold_of(created_at: datetime, ends_at: datetime, terms: Terms) -> Hold | Non
     if not steps:
         return None
     step = min(steps, key=lambda step: step.days)
-    midnight = edge_before(_reached(created_at, step) + timedelta(days=1, microseconds=-1), DAY_S)
-    return Hold(step.share, max(midnight, final_at(ends_at, terms)))
+    return Hold(step.share, max(_midnight(_reached(created_at, step)), final_at(ends_at, terms)))
+
+
+def commission_final_at(ends_at: datetime, terms: Terms) -> datetime:
+    """When the commissions of an epoch become final: at a midnight, so that they do on few days."""
+    return _midnight(final_at(ends_at, terms))
+
+
+def _midnight(at: datetime) -> datetime:
+    """The first midnight (UTC) that is not before `at`."""
+    return edge_before(at + timedelta(days=1, microseconds=-1), DAY_S)
 
 
 def _reached(created_at: datetime, step: HoldBack) -> datetime:
@@ -273,10 +319,7 @@ def advance(
     if terms.streak and before < least <= before + seconds:
         streak, streak_day = streak + 1 if streak_day == day - 1 else 1, day
         for_streak = terms.streak.amount if streak % terms.streak.days == 0 else 0
-    for_first = 0
-    if terms.first_hours and seconds:
-        first = min(seconds, max(0, terms.first_hours.hours * HOUR_S - progress.seconds))
-        for_first = reward * terms.first_hours.share * first // (POINTS * seconds)
+    for_first = first_bonus(reward, first_of(progress, seconds, terms), seconds, terms)
     after = Progress(
         seconds=progress.seconds + seconds,
         day=day,
@@ -285,6 +328,20 @@ def advance(
         streak_day=streak_day,
     )
     return after, for_streak, for_first
+
+
+def first_of(progress: Progress, seconds: int, terms: Terms) -> int:
+    """How many of somebody's next seconds are among their first hours."""
+    if terms.first_hours is None:
+        return 0
+    return min(seconds, max(0, terms.first_hours.hours * HOUR_S - progress.seconds))
+
+
+def first_bonus(reward: int, first: int, seconds: int, terms: Terms) -> int:
+    """The bonus for `first` of the seconds that earned `reward`."""
+    if terms.first_hours is None or not seconds:
+        return 0
+    return reward * terms.first_hours.share * first // (POINTS * seconds)
 
 
 def scaled(amount: int, pool: int, wanted: int) -> int:

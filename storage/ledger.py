@@ -25,7 +25,7 @@ MOST = 10**37
 BALANCE_MOST = 10**38 - 1
 
 #: Whoever owns them, these never fall below 0.
-NEVER_NEGATIVE = ("claimable", "claimed")
+NEVER_NEGATIVE = ("final", "claimable", "claimed")
 
 #: What does not hold when `LedgerStore.check` finds something, by the name of the invariant.
 INVARIANTS = {

@@ -9,9 +9,13 @@ A commission is what an ancestor gets of what somebody earned by work, in whole 
 Nothing is paid for commissions themselves: `earned` is what availability and usage brought.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from storage.base.ledger import HOUSE, Entry, Kind, Posting, UserAccount
 from storage.base.referrals import (
@@ -124,29 +128,96 @@ def _scaled(each: Commission, pool: int, total: int) -> Commission:
     )
 
 
-def decision_entry(
+class Paid(Struct, frozen=True, kw_only=True):
+    """What was paid to an ancestor for a referral: `amount`, of which `held` waits for the staff.
+
+    `taken` was taken back, `lost` was to be, but had been claimed.
+    """
+
+    user_id: UUID
+    referee_id: UUID
+    amount: int
+    held: int
+    taken: int
+    lost: int
+
+
+class Fund(Struct, frozen=True, kw_only=True):
+    """What somebody has in an account from which commissions can be taken back."""
+
+    account: UserAccount
+    matures_at: datetime | None
+    amount: int
+
+
+def settle(  # noqa: PLR0917  # all of what an entry is made of
     key: str,
     decision: ReferralDecision,
     epoch: int,
     at: datetime,
-    paid: Mapping[UUID, tuple[int, int]],
-) -> Entry | None:
-    """What a decision moves: `paid` is what each ancestor has of it, and what of that is held.
+    paid: Iterable[Paid],
+    funds: Mapping[UUID, Sequence[Fund]],
+) -> tuple[Entry | None, list[Paid]]:
+    """What a decision moves, and what was `paid` after it; no entry when nothing moves.
 
-    released: what is held becomes final. refused: all of it goes back to the house. None when nothing moves.
+    released: what is held becomes final. refused: what is held goes back to the house, and so does the rest,
+    from `funds`, in their order. What these do not cover is lost: the house's account of that name has it,
+    the entry's memo says of whom.
     """
-    postings = []
-    back = 0
-    for user_id, (amount, held) in paid.items():
-        to_final = held if decision == "released" else held - amount
-        back += 0 if decision == "released" else amount
-        moves: tuple[tuple[UserAccount, int], ...] = (("held", -held), ("final", to_final))
-        for account, moved in moves:
-            if moved:
-                postings.append(Posting(user_id=user_id, account=account, category="referral", amount=moved))
-    if back:
-        postings.append(Posting(user_id=HOUSE, account="corrections", category="referral", amount=back))
+    after: list[Paid] = []
+    held: dict[UUID, int] = defaultdict(int)
+    due: dict[UUID, int] = defaultdict(int)
+    left = {user_id: sum(fund.amount for fund in theirs) for user_id, theirs in funds.items()}
+    lost: dict[UUID, int] = defaultdict(int)
+    for each in paid:
+        held[each.user_id] += each.held
+        if decision == "released":
+            after.append(replace(each, held=0))
+            continue
+        rest = each.amount - each.held - each.taken - each.lost
+        got = min(rest, left.get(each.user_id, 0))
+        left[each.user_id] = left.get(each.user_id, 0) - got
+        due[each.user_id] += got
+        lost[each.user_id] += rest - got
+        after.append(replace(each, held=0, taken=each.taken + each.held + got, lost=each.lost + rest - got))
+    postings = [
+        Posting(user_id=user_id, account="held", category="referral", amount=-amount)
+        for user_id, amount in held.items()
+    ]
+    if decision == "released":
+        postings += [replace(posting, account="final", amount=-posting.amount) for posting in postings]
+    for user_id, amount in due.items():
+        postings += _taken(user_id, amount, funds.get(user_id, ()))
+    missing = sum(lost.values())
+    back = -sum(posting.amount for posting in postings)
+    postings += [
+        Posting(user_id=HOUSE, account="corrections", category="referral", amount=back + missing),
+        Posting(user_id=HOUSE, account="lost", category="referral", amount=-missing),
+    ]
+    postings = [posting for posting in postings if posting.amount]
     if not postings:
-        return None
+        return None, after
     kind: Kind = "release" if decision == "released" else "clawback"
-    return Entry(key=key, kind=kind, epoch=epoch, at=at, postings=postings)
+    memo = {"lost": {str(user_id): str(amount) for user_id, amount in lost.items() if amount}}
+    return (
+        Entry(key=key, kind=kind, epoch=epoch, at=at, postings=postings, memo=memo if missing else {}),
+        after,
+    )
+
+
+def _taken(user_id: UUID, amount: int, funds: Iterable[Fund]) -> list[Posting]:
+    """So much from `funds`, which have that."""
+    found = []
+    for fund in funds:
+        part = min(amount, fund.amount)
+        amount -= part
+        found.append(
+            Posting(
+                user_id=user_id,
+                account=fund.account,
+                category="referral",
+                amount=-part,
+                matures_at=fund.matures_at,
+            )
+        )
+    return found

@@ -13,6 +13,7 @@ from core.http.abuse import abuse_admin, flags_of_nodes
 from core.http.accounts import accounts
 from core.http.admin import admin
 from core.http.binding import bind
+from core.http.campaigns import campaigns_admin
 from core.http.cookies import RefreshCookie
 from core.http.cors import Cors
 from core.http.description import Description, described
@@ -20,6 +21,7 @@ from core.http.device import DeviceCookie
 from core.http.earnings import earnings
 from core.http.edge import Edge, Rules, content_security_policy
 from core.http.idempotency import Idempotency
+from core.http.ledger import ledger
 from core.http.nodes import network, nodes
 from core.http.openapi import openapi_config
 from core.http.operations import Check, Operations, operations_router
@@ -40,10 +42,12 @@ from core.metrics import Metrics, Source
 from services.abuse import Abuse
 from services.accounts import Accounts
 from services.audit import Audit
+from services.campaigns import Campaigns
 from services.earnings import Earnings
 from services.explain import Explanations
 from services.networks import Networks
 from services.nodes import Nodes
+from services.oversight import Oversight
 from services.referrals import Referrals
 from services.revocations import Revocations
 from services.rewards import Claims
@@ -75,6 +79,8 @@ class Injected(Struct, frozen=True, kw_only=True):
     abuse: Abuse
     scores: Scores
     referrals: Referrals
+    campaigns: Campaigns
+    oversight: Oversight
 
 
 def make_api(
@@ -103,7 +109,9 @@ def make_api(
         abuse_admin,
         referrals,
         referral_reviews,
+        campaigns_admin,
         earnings,
+        ledger,
         described,
     ]
     api = Litestar(

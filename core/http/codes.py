@@ -92,8 +92,16 @@ CODES: Final[dict[str, Code]] = {
     "referral_codes_most": Code(409, "You have as many referral codes of this sort as there may be."),
     "referral_code_not_found": Code(404, "There is no such referral code."),
     "referral_not_found": Code(404, "There is no referral with this id."),
+    # Campaigns.
+    "campaign_not_found": Code(404, "There is no campaign with this id."),
+    "campaign_changed": Code(409, "The campaign has a newer version than the one named: read it again."),
+    "campaign_over": Code(409, "The campaign is over: it cannot be changed any more."),
+    "campaign_begun": Code(409, "The campaign has begun: its beginning and its share stay."),
+    "campaign_spent": Code(409, "More than this budget is spent already."),
+    "campaigns_most": Code(409, "There are as many campaigns that are not over as there may be."),
     # Earnings.
     "epoch_not_found": Code(404, "There is no closed epoch with this number."),
+    "ledger_check_waiting": Code(409, "A check of the ledger is under way, or about to begin."),
     "wallet_missing": Code(409, "A claim goes to a wallet, and none is linked."),
     "nothing_to_claim": Code(409, "Nothing is claimable now."),
     "signature_used": Code(401, "The signature has served; sign the current time."),

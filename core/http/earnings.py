@@ -1,29 +1,34 @@
 """What was earned, how it was computed, and claiming it."""
 
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream
 from msgspec import Struct
 
-from core.errors import InvalidInput
 from core.http.etag import tagged
 from core.http.moments import moment
 from core.http.openapi import fails
-from core.http.pages import PAGE_DEFAULT, Cursor, Limit, cursor_of, position, split
+from core.http.pages import (
+    ENTRY_MOST,
+    EPOCH_MOST,
+    PAGE_DEFAULT,
+    Cursor,
+    Limit,
+    cursor_of,
+    number_of,
+    split,
+)
 from core.http.permissions import may
 from core.http.requests import ApiRequest
-from services.earnings import Earnings, EarningsSeries, EarningsSummary, HistoryItem
+from services.earnings import Earnings, EarningsSeries, EarningsSummary, HistoryItem, NodeEpoch
 from services.explain import EpochExplained, EpochView, Explanations
 from services.periods import Period
 from services.rewards import Claim, Claims, Rewards
 from services.tokens import Principal
-
-# The greatest number of an entry or an epoch that the stores know.
-_ENTRY_MOST: Final = (1 << 63) - 1
-_EPOCH_MOST: Final = (1 << 31) - 1
 
 From = Annotated[
     str | None,
@@ -40,10 +45,23 @@ To = Annotated[
 PeriodName = Annotated[Period, QueryParameter(description="The length of a step, in one's own time zone.")]
 
 
+OfNode = Annotated[
+    UUID | None,
+    QueryParameter(description="One of one's nodes, by what its work was paid; else all there is."),
+]
+
+
 class HistoryPage(Struct):
     """A page of bookings, the newest first; `next_cursor` is null on the last."""
 
     items: list[HistoryItem]
+    next_cursor: str | None
+
+
+class NodeEarningsPage(Struct):
+    """A page of a node's epochs, the newest first; `next_cursor` is null on the last."""
+
+    items: list[NodeEpoch]
     next_cursor: str | None
 
 
@@ -70,15 +88,41 @@ async def earnings_history(
     cursor: Cursor = None,
 ) -> HistoryPage:
     """Every booking, page by page: rewards, moves from state to state, claims and corrections."""
-    found = await earnings.history(principal.user_id, _number(cursor, _ENTRY_MOST), limit + 1)
+    found = await earnings.history(principal.user_id, number_of(cursor, ENTRY_MOST), limit + 1)
     page, last = split(found, limit)
     return HistoryPage(list(page), cursor_of(UUID(int=last.entry_id)) if last else None)
+
+
+@get("/earnings/history.csv", opt=may("user"), responses=fails(), media_type="text/csv")
+async def earnings_table(
+    principal: NamedDependency[Principal], earnings: NamedDependency[Earnings]
+) -> Stream:
+    """Every booking, a row for each account that it changed, as CSV; amounts are micro-points."""
+    return Stream(
+        earnings.table(principal.user_id),
+        media_type="text/csv",
+        headers={"content-disposition": 'attachment; filename="pulseboard-earnings.csv"'},
+    )
+
+
+@get("/nodes/{node_id:uuid}/earnings", opt=may("user"), responses=fails("node_not_found"))
+async def node_earnings(
+    node_id: FromPath[UUID],
+    principal: NamedDependency[Principal],
+    earnings: NamedDependency[Earnings],
+    limit: Limit = PAGE_DEFAULT,
+    cursor: Cursor = None,
+) -> NodeEarningsPage:
+    """What one of one's nodes did in each epoch, and what that was paid for, as long as that is kept."""
+    found = await earnings.node_epochs(principal.user_id, node_id, number_of(cursor, EPOCH_MOST), limit + 1)
+    page, last = split(found, limit)
+    return NodeEarningsPage(list(page), cursor_of(UUID(int=last.epoch)) if last else None)
 
 
 @get(
     "/earnings/series",
     opt=may("user"),
-    responses=fails("invalid_input", "range_invalid", "range_too_long"),
+    responses=fails("invalid_input", "range_invalid", "range_too_long", "node_not_found"),
 )
 async def earnings_series(  # noqa: PLR0917  # the framework passes all by name
     request: ApiRequest,
@@ -87,9 +131,11 @@ async def earnings_series(  # noqa: PLR0917  # the framework passes all by name
     period: PeriodName = "day",
     start: From = None,
     end: To = None,
+    node_id: OfNode = None,
 ) -> Response[EarningsSeries]:
     """What was earned period by period, by category; a period in which nothing was booked is null."""
-    found = await earnings.series(principal.user_id, period, moment(start, "from"), moment(end, "to"))
+    first, last = moment(start, "from"), moment(end, "to")
+    found = await earnings.series(principal.user_id, period, first, last, node_id)
     return tagged(request, found)
 
 
@@ -98,7 +144,7 @@ async def list_epochs(
     explanations: NamedDependency[Explanations], limit: Limit = PAGE_DEFAULT, cursor: Cursor = None
 ) -> EpochPage:
     """The closed epochs: what each paid, and to how many."""
-    found = await explanations.epochs(_number(cursor, _EPOCH_MOST), limit + 1)
+    found = await explanations.epochs(number_of(cursor, EPOCH_MOST), limit + 1)
     page, last = split(found, limit)
     return EpochPage(list(page), cursor_of(UUID(int=last.number)) if last else None)
 
@@ -112,7 +158,7 @@ async def explain_epoch(
 ) -> Response[EpochExplained]:
     """An epoch with its pools and weights, what one's own nodes were measured with, and the arithmetic."""
     # What no store can number is not there either.
-    number = number if 0 < number <= _EPOCH_MOST else 0
+    number = number if 0 < number <= EPOCH_MOST else 0
     return tagged(request, await explanations.explain(principal.user_id, number))
 
 
@@ -133,23 +179,13 @@ async def claim_rewards(principal: NamedDependency[Principal], claims: NamedDepe
     return await claims.claim(principal.user_id)
 
 
-def _number(cursor: str | None, most: int) -> int | None:
-    """Before which number a page begins; None is the first page.
-
-    Raises:
-        InvalidInput: "invalid_input", field "cursor".
-    """
-    found = position(cursor)
-    if found is not None and found.int > most:
-        raise InvalidInput("invalid_input", "cursor: is not one of ours.", field="cursor")
-    return found.int if found else None
-
-
 earnings = Router(
     "/",
     route_handlers=[
         earnings_summary,
         earnings_history,
+        earnings_table,
+        node_earnings,
         earnings_series,
         list_epochs,
         explain_epoch,

@@ -15,6 +15,10 @@ T = TypeVar("T")
 PAGE_MAX = 200
 PAGE_DEFAULT = 50
 
+# The greatest numbers that the stores know.
+ENTRY_MOST = (1 << 63) - 1
+EPOCH_MOST = (1 << 31) - 1
+
 #: Parameters of a handler that lists something.
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="Items on a page.")]
 Cursor = Annotated[str | None, QueryParameter(max_length=64, description="`next_cursor` of the page before.")]
@@ -40,6 +44,18 @@ def position(cursor: str | None) -> UUID | None:
     if cursor_of(found) != cursor:
         raise InvalidInput("invalid_input", "cursor: is not one of ours.", field="cursor")
     return found
+
+
+def number_of(cursor: str | None, most: int) -> int | None:
+    """Before which number, up to `most`, a page of numbered items begins; None is the first page.
+
+    Raises:
+        InvalidInput: "invalid_input", field "cursor".
+    """
+    found = position(cursor)
+    if found is not None and found.int > most:
+        raise InvalidInput("invalid_input", "cursor: is not one of ours.", field="cursor")
+    return found.int if found else None
 
 
 def split(found: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:

@@ -18,6 +18,7 @@ from services.tokens import Principal
 from storage.base import (
     FlagKind,
     Level,
+    LevelCount,
     Referee,
     ReferralCode,
     ReferralDecision,
@@ -26,6 +27,7 @@ from storage.base import (
 )
 
 LevelOf = Annotated[int, QueryParameter(ge=1, le=3, description="1: brought by oneself; 2 and 3: by those.")]
+AnyLevel = Annotated[int | None, QueryParameter(ge=1, le=3, description="Only of this level.")]
 StateOf = Annotated[
     ReferralState,
     QueryParameter(name="state", description="`review`: flagged and held, `refused`, or `good` after all."),
@@ -50,7 +52,8 @@ class LevelView(Struct):
     """How many were brought at a level, and the share of what their work earns, in 10,000ths.
 
     `active` are those that count: neither in `review` nor `refused`, and active. `earned` is what they
-    brought (micro-points), of which `held` waits for a review.
+    brought (micro-points), and the sum of the three after it: `pending` is not final yet, `held` waits for a
+    review. `reversed` was taken back.
     """
 
     level: int
@@ -60,7 +63,10 @@ class LevelView(Struct):
     review: int
     refused: int
     earned: str
+    pending: str
+    released: str
     held: str
+    reversed: str
 
 
 class TierView(Struct):
@@ -101,7 +107,8 @@ class KnownCode(Struct):
 class RefereeView(Struct):
     """Somebody who was brought, under an id that stands for them here alone.
 
-    `earned` is what they brought (micro-points), of which `held` waits for a review.
+    `earned` is what they brought (micro-points), and the sum of the three after it: `pending` is not final
+    yet, `held` waits for a review. `reversed` was taken back.
     """
 
     referral_id: UUID
@@ -110,7 +117,10 @@ class RefereeView(Struct):
     active_at: datetime | None
     state: ReferralState
     earned: str
+    pending: str
+    released: str
     held: str
+    reversed: str
 
 
 class RefereePage(Struct):
@@ -193,8 +203,7 @@ async def view_referrals(
                 each.active,
                 each.review,
                 each.refused,
-                str(each.earned),
-                str(each.held),
+                **_amounts(each),
             )
             for each in standing.levels
         ],
@@ -216,6 +225,21 @@ async def list_referees(
 ) -> RefereePage:
     """Whom one brought: when they joined, and whether they are active."""
     found = await referrals.referees(principal.user_id, cast("Level", level), position(cursor), limit + 1)
+    page, last = split(found, limit)
+    return RefereePage([_referee(each) for each in page], cursor_of(last.referral_id) if last else None)
+
+
+@get("/referrals/rewards", opt=may("user"), responses=fails())
+async def list_rewards(
+    principal: NamedDependency[Principal],
+    referrals: NamedDependency[Referrals],
+    level: AnyLevel = None,
+    limit: Limit = PAGE_DEFAULT,
+    cursor: Cursor = None,
+) -> RefereePage:
+    """What those whom one brought brought in, one by one: as far as there is anything."""
+    wanted = cast("Level | None", level)
+    found = await referrals.rewards(principal.user_id, wanted, position(cursor), limit + 1)
     page, last = split(found, limit)
     return RefereePage([_referee(each) for each in page], cursor_of(last.referral_id) if last else None)
 
@@ -294,9 +318,18 @@ def _referee(referee: Referee) -> RefereeView:
         joined_at=referee.joined_at,
         active_at=referee.active_at,
         state=referee.state,
-        earned=str(referee.earned),
-        held=str(referee.held),
+        **_amounts(referee),
     )
+
+
+def _amounts(sums: Referee | LevelCount) -> dict[str, str]:
+    return {
+        "earned": str(sums.earned),
+        "pending": str(sums.pending),
+        "released": str(sums.earned - sums.pending - sums.held),
+        "held": str(sums.held),
+        "reversed": str(sums.reversed),
+    }
 
 
 def _review(reviewed: Reviewed) -> ReviewView:
@@ -324,7 +357,7 @@ def _review(reviewed: Reviewed) -> ReviewView:
 
 referrals = Router(
     "/",
-    route_handlers=[view_referrals, list_referees, make_code, look_up_code],
+    route_handlers=[view_referrals, list_referees, list_rewards, make_code, look_up_code],
     tags=["referrals"],
 )
 referral_reviews = Router("/", route_handlers=[list_reviews, decide_referral], tags=["admin"])

@@ -2,6 +2,7 @@
 
 from core.jobs.abuse import AbuseWatch
 from core.jobs.epochs import Epochs
+from core.jobs.inputs import InputsUpkeep
 from core.jobs.jobs import Chore, Jobs
 from core.jobs.ledger import LedgerCheck
 from core.jobs.mail import Mailing
@@ -19,6 +20,7 @@ __all__ = [
     "Chore",
     "DailyUpkeep",
     "Epochs",
+    "InputsUpkeep",
     "Jobs",
     "LedgerCheck",
     "Mailing",

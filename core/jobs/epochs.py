@@ -13,7 +13,7 @@ from storage.base.epochs import Epoch, EpochStore, OpenEpoch, Terms
 
 # Seconds between two sums of what the open epoch has come to; at least so many times as long as one takes.
 MEASURE_INTERVAL = 5.0
-MEASURE_PAUSE = 9
+MEASURE_PAUSE = 19
 # Seconds after which the terms are compared again: another process may have led meanwhile, by other ones.
 TERMS_INTERVAL = 60.0
 # Seconds after which it is said again what a close waits for.

@@ -1,47 +1,68 @@
-"""Proving, now and then, that every figure is what the postings come to."""
+"""Proving, now and then and when it is asked for, that every figure is what the postings come to."""
 
-from time import perf_counter
+from datetime import datetime, timedelta
 
+from core.clock import Clock
 from core.logs import get_logger
 from core.metrics import Metrics
-from storage.base import LedgerStore
+from services.oversight import LedgerState, Oversight
+from services.proof import Proof
 
-# Seconds between two checks: each reads every posting there is.
-INTERVAL = 6 * 3600.0
+# From one proof to the next: each reads every posting there is.
+EVERY = timedelta(hours=6)
+# Seconds between two looks whether somebody asks for one.
+LOOK_INTERVAL = 5.0
 
 log = get_logger("ledger")
 
 
 class LedgerCheck:
-    """Checks the whole ledger; what it finds is an error in the log and in the metrics until it is gone."""
+    """Proves the whole ledger; what it finds is an error in the log and in the metrics until it is gone.
+
+    Whoever takes the duties over goes on from the proof before.
+    """
 
     name = "ledger"
-    interval = INTERVAL
+    interval = LOOK_INTERVAL
 
-    def __init__(self, ledger: LedgerStore) -> None:
-        self._ledger = ledger
+    def __init__(self, proof: Proof, oversight: Oversight, clock: Clock) -> None:
+        self._proof = proof
+        self._oversight = oversight
+        self._clock = clock
         self._findings = 0
-        self._seconds = 0.0
+        self._milliseconds = 0
         self._checks = 0
+        # When this process did it last.
+        self._done_at: datetime | None = None
 
     async def step(self) -> None:
-        """Check once.
+        """Prove once if it is time, or somebody asks.
 
         Raises:
             StorageUnavailable: call it again.
         """
-        began = perf_counter()
-        findings = await self._ledger.check()
-        self._seconds = perf_counter() - began
-        self._findings = len(findings)
+        state = await self._oversight.ledger()
+        self._findings, self._milliseconds = len(state.offences), state.milliseconds
+        if state.asked_at is None and not self._is_due(state, self._clock.now()):
+            return
+        asked = await self._oversight.asked()
+        verdict = await self._proof.run()
+        await self._oversight.note(verdict, asked)
+        self._done_at = self._clock.now()
+        self._findings, self._milliseconds = len(verdict.findings), verdict.milliseconds
         self._checks += 1
-        for finding in findings:
+        for finding in verdict.findings:
             log.error("the ledger does not hold", invariant=finding.invariant, detail=finding.detail)
 
     def metrics(self) -> Metrics:
-        """Invariants that do not hold, how often that was looked at, and how long the last look took."""
+        """Invariants that do not hold, how long the last look took, and how often this process looked."""
         return {
             "ledger_findings": self._findings,
             "ledger_checks_total": self._checks,
-            "ledger_check_seconds": self._seconds,
+            "ledger_check_seconds": self._milliseconds / 1000,
         }
+
+    def _is_due(self, state: LedgerState, now: datetime) -> bool:
+        # A clock that was set back must not put it off.
+        done = self._done_at or state.checked_at
+        return done is None or not done <= now < done + EVERY

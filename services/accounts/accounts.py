@@ -28,8 +28,10 @@ from storage.base import (
     LedgerStore,
     NodeStore,
     Outbox,
+    ReferralStore,
     SecondFactorStore,
     SessionStore,
+    StatisticsStore,
     Throttle,
     UptimeStore,
     UserStore,
@@ -47,6 +49,8 @@ class AccountStores(Struct, frozen=True, kw_only=True):
     nodes: NodeStore
     uptime: UptimeStore
     ledger: LedgerStore
+    referrals: ReferralStore
+    statistics: StatisticsStore
     throttle: Throttle
 
 
@@ -183,6 +187,8 @@ def make_accounts(
             nodes=stores.nodes,
             uptime=stores.uptime,
             ledger=stores.ledger,
+            referrals=stores.referrals,
+            statistics=stores.statistics,
             audit=audit,
             clock=clock,
         ),

@@ -10,7 +10,17 @@ from core.clock import Clock
 from services.accounts.credentials import Credentials
 from services.audit import Audit, Kind
 from services.earnings import history_item
-from storage.base import LedgerStore, Node, NodeStore, SecondFactorStore, SessionStore, UptimeStore
+from storage.base import (
+    LedgerStore,
+    Node,
+    NodeStore,
+    ReferralStore,
+    SecondFactorStore,
+    SessionStore,
+    StatisticsStore,
+    UptimeStore,
+)
+from storage.referrals import LEVELS
 
 PAGE = 200
 
@@ -27,6 +37,8 @@ class Exports:
         nodes: NodeStore,
         uptime: UptimeStore,
         ledger: LedgerStore,
+        referrals: ReferralStore,
+        statistics: StatisticsStore,
         audit: Audit,
         clock: Clock,
     ) -> None:
@@ -36,6 +48,8 @@ class Exports:
         self._nodes = nodes
         self._uptime = uptime
         self._ledger = ledger
+        self._referrals = referrals
+        self._statistics = statistics
         self._audit = audit
         self._clock = clock
 
@@ -51,6 +65,7 @@ class Exports:
 
     async def _pieces(self, user_id: UUID, account: dict[str, Any]) -> AsyncIterator[bytes]:
         factor = await self._second_factors.get(user_id)
+        own = await self._referrals.referral(user_id)
         now = self._clock.now()
         sessions = await self._sessions.of_user(user_id, now)
         whole = {
@@ -62,10 +77,16 @@ class Exports:
                 "confirmed_at": factor.confirmed_at,
                 "recovery_codes_left": len(factor.recovery),
             },
+            "referral_codes": [_public(code, "user_id") for code in await self._referrals.codes(user_id)],
+            "joined_by": own.code if own else None,
             "sessions": [_public(session, "token_hash", "user_id") for session in sessions],
         }
         yield msgspec.json.encode(whole)[:-1]
         async for piece in _array("nodes", self._node_records(user_id)):
+            yield piece
+        async for piece in _array("node_sessions", self._node_sessions(user_id)):
+            yield piece
+        async for piece in _array("referrals", self._referees(user_id)):
             yield piece
         async for piece in _array("earnings", self._bookings(user_id)):
             yield piece
@@ -91,6 +112,30 @@ class Exports:
             "confirmed_seconds": confirmed_seconds,
             "hours": [{"hour": hour, "confirmed_seconds": seconds} for hour, seconds in hours],
         }
+
+    async def _node_sessions(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
+        totals = (await self._uptime.totals([user_id]))[user_id]
+        for node in totals.nodes:
+            before: UUID | None = None
+            while page := await self._statistics.sessions(user_id, node.node_id, before, PAGE):
+                for session in page:
+                    yield {"node_id": node.node_id, **_public(session)}
+                before = page[-1].session_id
+
+    async def _referees(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
+        for level in LEVELS:
+            before: UUID | None = None
+            while page := await self._referrals.referees(user_id, level, before, PAGE):
+                for referee in page:
+                    # Amounts are texts, as everywhere.
+                    yield {
+                        **_public(referee),
+                        "earned": str(referee.earned),
+                        "held": str(referee.held),
+                        "pending": str(referee.pending),
+                        "reversed": str(referee.reversed),
+                    }
+                before = page[-1].referral_id
 
     async def _bookings(self, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
         before: int | None = None

@@ -18,6 +18,7 @@ from storage.base.abuse import (
     Unenforced,
     worse,
 )
+from storage.base.campaigns import Campaign, CampaignInputs, CampaignStore
 from storage.base.confirmations import (
     ConfirmationStore,
     EmailChange,
@@ -29,17 +30,21 @@ from storage.base.confirmations import (
 )
 from storage.base.epochs import (
     Accruing,
+    BonusInputs,
     Epoch,
     EpochStore,
     FirstHours,
     HoldBack,
+    NodeEarned,
     NodeInputs,
     OpenEpoch,
     Pool,
+    PrunedEpochs,
     Streak,
     Terms,
     TermsVersion,
 )
+from storage.base.figures import Figure, Figures, FigureStore
 from storage.base.ledger import (
     FOREVER,
     HOUSE,
@@ -55,6 +60,7 @@ from storage.base.ledger import (
 )
 from storage.base.nodes import Node, NodeLive, NodeStore
 from storage.base.people import LoginSession, Rotation, SessionStore, User, UserStore
+from storage.base.proofs import Helped, ProofStore, Recorded
 from storage.base.referrals import (
     USUAL_BURST,
     Burst,
@@ -141,8 +147,12 @@ __all__ = [
     "Backlog",
     "Balances",
     "Batch",
+    "BonusInputs",
     "Booked",
     "Burst",
+    "Campaign",
+    "CampaignInputs",
+    "CampaignStore",
     "Category",
     "Claimed",
     "Closed",
@@ -160,12 +170,16 @@ __all__ = [
     "Entry",
     "Epoch",
     "EpochStore",
+    "Figure",
+    "FigureStore",
+    "Figures",
     "Finding",
     "FirstHours",
     "Flag",
     "FlagKind",
     "FlagState",
     "Health",
+    "Helped",
     "HoldBack",
     "HourStep",
     "IdempotencyStore",
@@ -183,6 +197,7 @@ __all__ = [
     "NetworkSums",
     "NetworkTotals",
     "Node",
+    "NodeEarned",
     "NodeInputs",
     "NodeLive",
     "NodeScore",
@@ -196,8 +211,11 @@ __all__ = [
     "Posting",
     "Presence",
     "Process",
+    "ProofStore",
     "Pruned",
+    "PrunedEpochs",
     "Record",
+    "Recorded",
     "Referee",
     "Referral",
     "ReferralCode",

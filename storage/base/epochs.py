@@ -1,13 +1,14 @@
 """Epochs: what a span of time paid, for what, by which terms, and from which measurements."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
-from storage.base.ledger import Category
+from storage.base.campaigns import CampaignInputs
+from storage.base.ledger import Category, Earned
 from storage.base.referrals import ReferralTerms
 
 
@@ -70,7 +71,7 @@ class Pool(Struct, frozen=True, kw_only=True):
     """What an epoch had for a category: `pool` = `rewarded` + `unallocated`.
 
     `weight` is the sum of all weights. Of a bonus, which has only a part in a pool, `pool` is what was paid
-    and `weight` what all of them would come to.
+    and `weight` what was wanted of the pool. Only those are there of which anything was.
     """
 
     category: Category
@@ -103,6 +104,7 @@ class NodeInputs(Struct, frozen=True, kw_only=True):
     `score` is None where it was not measured; `gate` is in quarters. `bytes` are those of the hours that the
     epoch has a part of, but for those that an epoch before had. Weights and rewards are by category
     (availability, usage); `seconds` are confirmed ones within the epoch. Corrections are not in it.
+    `country` is where it was if a campaign paid by country in the epoch, else None.
     """
 
     node_id: UUID
@@ -114,20 +116,59 @@ class NodeInputs(Struct, frozen=True, kw_only=True):
     usage_weight: int
     availability: int
     usage: int
+    country: str | None = None
+
+
+class BonusInputs(Struct, frozen=True, kw_only=True):
+    """What somebody's bonuses in an epoch were made from.
+
+    `first_seconds` of their seconds were among their first hours, where that earned anything; `streak` is
+    how many days in a row they completed in it, where that did. `campaigns` are all that paid in the epoch.
+    """
+
+    first_seconds: int
+    streak: int
+    campaigns: list[CampaignInputs]
+
+
+class NodeEarned(Struct, frozen=True, kw_only=True):
+    """What a node did in a closed epoch, and what it came to, as in `NodeInputs`."""
+
+    epoch: int
+    starts_at: datetime
+    ends_at: datetime
+    seconds: int
+    score: int | None
+    gate: int
+    bytes: int
+    availability: int
+    usage: int
+
+
+class PrunedEpochs(Struct, frozen=True, kw_only=True):
+    """How many `epochs` can be computed again no longer; how many `months` nodes' days were dropped of.
+
+    Not `complete`: something was in use; call it again.
+    """
+
+    epochs: int
+    months: int
+    complete: bool
 
 
 class Accruing(Struct, frozen=True, kw_only=True):
-    """What somebody's nodes have done in the epoch that is open, and what all have: enough for an estimate.
-
-    `weight` is theirs and `weight_all` everybody's, as if the epoch closed now, by category.
-    """
+    """What somebody's nodes have done in an epoch that is not closed: their weights, as if it closed now."""
 
     availability_weight: int
     usage_weight: int
 
 
 class OpenEpoch(Struct, frozen=True, kw_only=True):
-    """The span that is not closed yet; the sums are over all nodes, as of `measured_at`."""
+    """A span that is not closed yet; the sums are over all nodes, as of `measured_at`.
+
+    Bytes are told apart by the hour only. `usage_weight` is None where it is not known whose they are: an
+    epoch before this one that has a part of the same hour was not closed then.
+    """
 
     number: int
     starts_at: datetime
@@ -135,8 +176,14 @@ class OpenEpoch(Struct, frozen=True, kw_only=True):
     terms: TermsVersion
     measured_at: datetime | None
     availability_weight: int
-    usage_weight: int
+    usage_weight: int | None
 
+
+#: Epochs that are measured before they are closed, where closing them is late.
+UNCLOSED_MOST = 8
+
+#: What is kept of so many epochs is dropped together.
+EPOCHS_TOGETHER = 24
 
 State = Literal["waiting", "closed", "nothing"]
 
@@ -176,7 +223,10 @@ class EpochStore(Protocol):
         ...
 
     async def measure(self, at: datetime) -> OpenEpoch:
-        """Sum up the open epoch's weights over all nodes, keep and return them.
+        """Sum up weights over all nodes, and keep the sums; returns the open epoch.
+
+        Those of the open epoch and, if it has ended by `at`, of those that come after it, up to the one that
+        `at` is in; of `UNCLOSED_MOST` at most.
 
         Raises:
             NotFound: "epoch_unknown": none has begun.
@@ -184,11 +234,24 @@ class EpochStore(Protocol):
         ...
 
     async def open(self) -> OpenEpoch | None:
-        """The open epoch with the newest sums; None before `begin`."""
+        """The epoch that is closed next, with the newest sums; None before `begin`."""
         ...
 
-    async def accruing(self, user_ids: Sequence[UUID]) -> dict[UUID, Accruing]:
-        """Each one's own weights in the open epoch, now. One query for all of them."""
+    async def unclosed(self) -> list[OpenEpoch]:
+        """The open epoch, and those after it that `measure` has summed up already: the oldest first.
+
+        With the newest sums; empty before `begin`.
+        """
+        ...
+
+    async def accruing(
+        self, user_ids: Sequence[UUID], epochs: Sequence[OpenEpoch]
+    ) -> dict[UUID, list[Accruing]]:
+        """Each one's own weights in each of `epochs`, which `unclosed` told of, now.
+
+        As many queries as there are epochs, however many people. Where a `usage_weight` would not be known
+        it is 0.
+        """
         ...
 
     async def epochs(self, before: int | None, limit: int) -> list[Epoch]:
@@ -201,4 +264,37 @@ class EpochStore(Protocol):
 
     async def inputs(self, number: int, user_id: UUID) -> list[NodeInputs]:
         """Somebody's nodes in a closed epoch, by id; empty when they had none, or it is kept no longer."""
+        ...
+
+    async def bonus_inputs(self, number: int, user_id: UUID) -> BonusInputs:
+        """What somebody's bonuses in a closed epoch were made from; campaigns are in order of their ids."""
+        ...
+
+    async def node_earned(
+        self, user_id: UUID, node_id: UUID, edges: Sequence[datetime]
+    ) -> list[Earned] | None:
+        """What one of somebody's nodes earned by work between each two neighbours of `edges` (ascending).
+
+        In order of time, by category, without corrections. An epoch counts at its beginning; of those whose
+        inputs are dropped (`prune`) days (UTC) are known, which count at their noon. Spans without any are
+        left out. None: there is no such node of theirs.
+        """
+        ...
+
+    async def node_epochs(
+        self, user_id: UUID, node_id: UUID, before: int | None, limit: int
+    ) -> list[NodeEarned] | None:
+        """The epochs in which one of somebody's nodes did anything, the newest first, numbers below `before`.
+
+        As far as the inputs are kept. None: there is no such node of theirs.
+        """
+        ...
+
+    async def prune(self, ended_before: datetime, days_from: date) -> PrunedEpochs:
+        """Drop what nodes were measured with in epochs that are final and ended by `ended_before`.
+
+        What each node earned by them is added up by days before. The oldest go first, always as many epochs
+        together as there are from one multiple of `EPOCHS_TOGETHER` to the next. Days before the
+        month of `days_from` are dropped.
+        """
         ...

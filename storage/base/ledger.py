@@ -15,8 +15,8 @@ FOREVER = datetime.max  # noqa: DTZ901 - as the driver spells PostgreSQL's infin
 # because the node is young.
 UserAccount = Literal["pending", "held", "final", "claimable", "claimed"]
 # The house's: `issued` (the source, never positive), `unallocated` (what of a pool nobody got),
-# `corrections` (what corrections cost after all).
-HouseAccount = Literal["issued", "unallocated", "corrections"]
+# `corrections` (what corrections cost after all), `lost` (what was to be taken back and had been claimed).
+HouseAccount = Literal["issued", "unallocated", "corrections", "lost"]
 Account = UserAccount | HouseAccount
 # What an amount was earned by; every posting of it has the same, in whichever account.
 Category = Literal["availability", "usage", "streak", "first_hours", "campaign", "referral"]
@@ -112,7 +112,7 @@ class LedgerStore(Protocol):
         Raises:
             InvalidInput: "entry_unbalanced"; "entry_unknown" when what it reverses is not there;
                 "posting_invalid" when there is no such account, or an amount is beyond all bounds.
-            Conflict: "overdrawn": a person's claimable or claimed would fall below 0 in a category.
+            Conflict: "overdrawn": a person's final, claimable or claimed would fall below 0 in a category.
         """
         ...
 
@@ -125,7 +125,7 @@ class LedgerStore(Protocol):
         ...
 
     async def house(self) -> dict[str, int]:
-        """The house's accounts by name."""
+        """The house's accounts by name; `lost` only where something ever was."""
         ...
 
     async def history(self, user_id: UUID, before: int | None, limit: int) -> list[Booked]:

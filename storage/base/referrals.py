@@ -87,7 +87,8 @@ class ReferralFlag(Struct, frozen=True, kw_only=True):
 class LevelCount(Struct, frozen=True, kw_only=True):
     """How many somebody brought, at a level; `active` are good and active.
 
-    `earned` is what that brought and was not taken back, of which `held` waits for the staff.
+    `earned` is what that brought and was not taken back, of which `held` waits for the staff and `pending`
+    is not final yet; `reversed` was taken back.
     """
 
     level: Level
@@ -97,12 +98,15 @@ class LevelCount(Struct, frozen=True, kw_only=True):
     refused: int
     earned: int
     held: int
+    pending: int
+    reversed: int
 
 
 class Referee(Struct, frozen=True, kw_only=True):
     """Somebody who was brought, as those see them who get something for it.
 
-    `earned` is what they brought and was not taken back, of which `held` waits for the staff.
+    `earned` is what they brought and was not taken back, of which `held` waits for the staff and `pending`
+    is not final yet; `reversed` was taken back.
     """
 
     referral_id: UUID
@@ -112,6 +116,8 @@ class Referee(Struct, frozen=True, kw_only=True):
     state: ReferralState
     earned: int
     held: int
+    pending: int
+    reversed: int
 
 
 class Tier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,6 +198,12 @@ class ReferralStore(Protocol):
         """Whom somebody brought, at a level: the newest first, those with ids below `before`."""
         ...
 
+    async def rewarded(
+        self, user_id: UUID, level: Level | None, before: UUID | None, limit: int
+    ) -> list[Referee]:
+        """Those who brought somebody anything, of a level or of all: the newest first, ids below `before`."""
+        ...
+
     async def counts(self, user_id: UUID) -> list[LevelCount]:
         """How many somebody brought, of each of the three levels."""
         ...
@@ -224,9 +236,11 @@ class ReferralStore(Protocol):
         """Decide about somebody's referral, with `subtree` also of all whom they brought, at any depth.
 
         released: the flags there are do not count any more, later ones do; what is held for it becomes
-        final. refused: it does not count, until it is released; what was ever paid for it is taken back,
-        from what is held and from what is final, which may fall below 0. That is booked in the epoch that
-        is open, with the decision. Returns whose referrals these are; empty if there is none.
+        final. refused: it does not count, until it is released; what was ever paid for it is taken back:
+        what is held, then from what the ancestor has of commissions that is final, claimable or pending. What
+        was claimed already is lost: it stays with them, and the house's account `lost` shows it. That is
+        booked in the epoch that is open, with the decision. Returns whose referrals these are; empty if
+        there is none.
         """
         ...
 

@@ -18,6 +18,7 @@ from storage.base import (
     Flag,
     FlagKind,
     KeptAnswer,
+    Level,
     LoginSession,
     Mail,
     Node,
@@ -32,7 +33,8 @@ from storage.base import (
     Trait,
     User,
 )
-from storage.base.epochs import Epoch, NodeInputs, OpenEpoch, TermsVersion
+from storage.base.campaigns import Campaign, CampaignInputs
+from storage.base.epochs import BonusInputs, Epoch, NodeInputs, OpenEpoch, TermsVersion
 from storage.base.ledger import Account, Category, Entry
 from storage.epochs import Progress
 from storage.moves import Move
@@ -68,12 +70,17 @@ class Writer(Struct):
 
 
 class ReferralSum(Struct, kw_only=True):
-    """What was paid for a referral, what of it is held, and what was taken back."""
+    """What was paid for a referral, what of it is held, was taken back, and could not be any more.
 
-    level: int
+    `due` is what becomes final when.
+    """
+
+    level: Level
     amount: int = 0
     held: int = 0
     taken: int = 0
+    lost: int = 0
+    due: dict[datetime, int] = field(default_factory=dict)
 
 
 class MemoryDatabase(Struct, kw_only=True):
@@ -153,9 +160,21 @@ class MemoryDatabase(Struct, kw_only=True):
     terms_versions: list[TermsVersion] = field(default_factory=list)
     epoch_seconds: int = 0
     open_epoch: OpenEpoch | None = None
+    # The newest sums of epochs, by number.
+    measures: dict[int, OpenEpoch] = field(default_factory=dict)
+    # How often a figure was changed by anything but what was measured or a close.
+    changes: int = 0
     epochs: dict[int, Epoch] = field(default_factory=dict)
     epoch_nodes: dict[int, dict[UUID, NodeInputs]] = field(default_factory=dict)
+    # Of those before from_epoch only what each node earned is known, by day: for availability and for usage.
+    from_epoch: int = 0
+    earned_days: dict[tuple[UUID, int], tuple[int, int]] = field(default_factory=dict)
     progress: dict[UUID, Progress] = field(default_factory=dict)
+
+    # Campaigns, what they came to in each epoch, and what people's own bonuses in it were made from.
+    campaigns: dict[UUID, Campaign] = field(default_factory=dict)
+    epoch_campaigns: dict[int, list[CampaignInputs]] = field(default_factory=dict)
+    epoch_people: dict[int, dict[UUID, BonusInputs]] = field(default_factory=dict)
 
     def require_user(self, user_id: UUID) -> User:
         """The user; what would belong to nobody is refused."""

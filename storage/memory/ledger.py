@@ -54,11 +54,11 @@ class MemoryLedger:
         }
 
     async def house(self) -> dict[str, int]:
-        found = {"issued": 0, "unallocated": 0, "corrections": 0}
+        found = Counter({"issued": 0, "unallocated": 0, "corrections": 0})
         for (user_id, account, _), amount in self._db.balances.items():
             if user_id == HOUSE:
                 found[account] += amount
-        return found
+        return dict(found)
 
     async def history(self, user_id: UUID, before: int | None, limit: int) -> list[Booked]:
         found = []
@@ -124,6 +124,7 @@ def book(database: MemoryDatabase, entries: Sequence[Entry]) -> int:
     for entry in wanted.values():
         database.entries.append(entry)
         database.entry_ids[entry.key] = len(database.entries)
+    database.changes += bool(wanted)
     return len(wanted)
 
 

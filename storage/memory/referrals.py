@@ -1,5 +1,6 @@
 """Referrals: codes, who brought whom, and what speaks against it."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -23,9 +24,10 @@ from storage.base import (
     ReferralTerms,
     Trait,
 )
+from storage.base.ledger import UserAccount
 from storage.memory.database import MemoryDatabase, ReferralSum, require_storable
 from storage.memory.ledger import book
-from storage.referrals import HARD, LEVELS, PASSING, above, commissions_of, decision_entry, mailbox
+from storage.referrals import HARD, LEVELS, PASSING, Fund, Paid, above, commissions_of, mailbox, settle
 
 
 class MemoryReferrals:
@@ -72,18 +74,21 @@ class MemoryReferrals:
 
     async def referees(self, user_id: UUID, level: Level, before: UUID | None, limit: int) -> list[Referee]:
         found = [
-            Referee(
-                referral_id=each.referral_id,
-                level=level,
-                joined_at=each.joined_at,
-                active_at=each.active_at,
-                state=each.state,
-                earned=sums.amount - sums.taken,
-                held=sums.held,
-            )
+            self._referee(each, self._db.referral_sums.get((user_id, each.user_id), ReferralSum(level=level)))
             for each in self._all()
             if (level, user_id) in above(each) and (before is None or each.referral_id < before)
-            for sums in [self._db.referral_sums.get((user_id, each.user_id), ReferralSum(level=level))]
+        ]
+        return sorted(found, key=lambda each: each.referral_id, reverse=True)[:limit]
+
+    async def rewarded(
+        self, user_id: UUID, level: Level | None, before: UUID | None, limit: int
+    ) -> list[Referee]:
+        found = [
+            self._referee(each, sums)
+            for each in self._all()
+            if (sums := self._db.referral_sums.get((user_id, each.user_id))) is not None
+            and level in {None, sums.level}
+            and (before is None or each.referral_id < before)
         ]
         return sorted(found, key=lambda each: each.referral_id, reverse=True)[:limit]
 
@@ -101,6 +106,8 @@ class MemoryReferrals:
                     refused=sum(each.state == "refused" for each in mine),
                     earned=sum(each.amount - each.taken for each in self._sums(user_id, level)),
                     held=sum(each.held for each in self._sums(user_id, level)),
+                    pending=sum(self._pending(each) for each in self._sums(user_id, level)),
+                    reversed=sum(each.taken for each in self._sums(user_id, level)),
                 )
             )
         return counts
@@ -176,26 +183,75 @@ class MemoryReferrals:
     def _all(self) -> list[Referral]:
         return everybody(self._db)
 
+    def _referee(self, referral: Referral, sums: ReferralSum) -> Referee:
+        return Referee(
+            referral_id=referral.referral_id,
+            level=sums.level,
+            joined_at=referral.joined_at,
+            active_at=referral.active_at,
+            state=referral.state,
+            earned=sums.amount - sums.taken,
+            held=sums.held,
+            pending=self._pending(sums),
+            reversed=sums.taken,
+        )
+
+    def _pending(self, sums: ReferralSum) -> int:
+        """What of it is not final."""
+        epoch = self._db.open_epoch
+        return sum(amount for at, amount in sums.due.items() if epoch is None or at > epoch.starts_at)
+
     def _sums(self, user_id: UUID, level: Level) -> list[ReferralSum]:
         found = self._db.referral_sums.items()
         return [each for (owner, _), each in found if owner == user_id and each.level == level]
 
     def _settle(self, whose: Collection[UUID], decision: ReferralDecision) -> None:
         """Book what a decision about these referrals moves."""
-        sums = {key: each for key, each in self._db.referral_sums.items() if key[1] in whose}
         epoch = self._db.open_epoch
-        if not sums or epoch is None:
+        paid = [
+            Paid(
+                user_id=user_id,
+                referee_id=referee_id,
+                amount=each.amount,
+                held=each.held,
+                taken=each.taken,
+                lost=each.lost,
+            )
+            for (user_id, referee_id), each in sorted(self._db.referral_sums.items())
+            if referee_id in whose
+        ]
+        if not paid or epoch is None:
             return
-        paid: dict[UUID, tuple[int, int]] = {}
-        for (user_id, _), each in sums.items():
-            amount, held = paid.get(user_id, (0, 0))
-            paid[user_id] = amount + each.amount - each.taken, held + each.held
-        entry = decision_entry(f"referral:{new_id()}", decision, epoch.number, epoch.starts_at, paid)
+        funds = {
+            user_id: self._funds(user_id, epoch.starts_at) for user_id in {each.user_id for each in paid}
+        }
+        entry, after = settle(f"referral:{new_id()}", decision, epoch.number, epoch.starts_at, paid, funds)
         if entry is not None:
             book(self._db, [entry])
-        for each in sums.values():
-            each.held = 0
-            each.taken = each.amount if decision == "refused" else each.taken
+        for each in after:
+            sums = self._db.referral_sums[each.user_id, each.referee_id]
+            if each.taken + each.lost > sums.taken + sums.lost:
+                sums.due.clear()
+            sums.held, sums.taken, sums.lost = each.held, each.taken, each.lost
+
+    def _funds(self, user_id: UUID, after: datetime) -> list[Fund]:
+        """What somebody has of commissions: what is final first, what is pending as it matures, last."""
+        found: list[Fund] = []
+        accounts: tuple[UserAccount, ...] = ("final", "claimable")
+        for account in accounts:
+            amount = self._db.balances.get((user_id, account, "referral"), 0)
+            found.append(Fund(account=account, matures_at=None, amount=max(amount, 0)))
+        pending: dict[datetime, int] = defaultdict(int)
+        for entry in self._db.entries:
+            for each in entry.postings:
+                if (each.user_id, each.account, each.category) == (user_id, "pending", "referral"):
+                    pending[each.matures_at or after] += each.amount
+        found += [
+            Fund(account="pending", matures_at=matures_at, amount=amount)
+            for matures_at, amount in sorted(pending.items())
+            if matures_at > after
+        ]
+        return found
 
 
 def everybody(db: MemoryDatabase) -> list[Referral]:
@@ -210,13 +266,15 @@ def commissions(
     return commissions_of(earned, everybody(db), db.users.keys(), pool, terms)
 
 
-def keep_sums(db: MemoryDatabase, paid: Iterable[Commission]) -> None:
-    """Remember for whom commissions were paid."""
+def keep_sums(db: MemoryDatabase, paid: Iterable[Commission], matures_at: datetime) -> None:
+    """Remember for whom commissions were paid, of which those that are not held become final then."""
     for each in paid:
         key = each.user_id, each.referee_id
         sums = db.referral_sums.setdefault(key, ReferralSum(level=each.level))
         sums.amount += each.amount
         sums.held += each.amount if each.held else 0
+        if not each.held:
+            sums.due[matures_at] = sums.due.get(matures_at, 0) + each.amount
 
 
 def _now(db: MemoryDatabase, referral: Referral) -> Referral:

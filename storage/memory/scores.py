@@ -57,6 +57,7 @@ class MemoryScores:
                 gates=gates,
             )
         self._db.scores = scores
+        self._db.changes += 1
         return len(scores)
 
     async def of_node(self, user_id: UUID, node_id: UUID) -> NodeScore | None:

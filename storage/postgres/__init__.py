@@ -5,15 +5,18 @@
 """
 
 from storage.postgres.abuse import PostgresAbuse
+from storage.postgres.campaigns import PostgresCampaigns
 from storage.postgres.confirmations import PostgresConfirmations, PostgresOutbox
 from storage.postgres.days import PostgresDays
 from storage.postgres.epochs import PostgresEpochs
+from storage.postgres.figures import PostgresFigures
 from storage.postgres.ledger import PostgresLedger
 from storage.postgres.lock import PostgresLock
 from storage.postgres.migrations import check_schema, migrate
 from storage.postgres.nodes import PostgresNodes
 from storage.postgres.people import PostgresSessions, PostgresUsers
 from storage.postgres.pool import Pool, connect
+from storage.postgres.proofs import PostgresProofs
 from storage.postgres.referrals import PostgresReferrals
 from storage.postgres.scores import PostgresScores
 from storage.postgres.security import PostgresAuditLog, PostgresIdempotency, PostgresSecondFactors
@@ -24,14 +27,17 @@ __all__ = [
     "Pool",
     "PostgresAbuse",
     "PostgresAuditLog",
+    "PostgresCampaigns",
     "PostgresConfirmations",
     "PostgresDays",
     "PostgresEpochs",
+    "PostgresFigures",
     "PostgresIdempotency",
     "PostgresLedger",
     "PostgresLock",
     "PostgresNodes",
     "PostgresOutbox",
+    "PostgresProofs",
     "PostgresReferrals",
     "PostgresScores",
     "PostgresSecondFactors",

@@ -1,31 +1,41 @@
 """The epochs, closed by the server itself: not a row of a node comes here."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from core.errors import NotFound
+from storage.base.campaigns import CampaignInputs
 from storage.base.epochs import (
     Accruing,
+    BonusInputs,
     Epoch,
     FirstHours,
+    NodeEarned,
     NodeInputs,
     OpenEpoch,
     Pool,
+    PrunedEpochs,
     Streak,
     Terms,
     TermsVersion,
 )
-from storage.base.ledger import Kind
+from storage.base.ledger import Earned, Kind
+from storage.days import number_of
 from storage.epochs import (
+    BONUSES,
     NEVER,
     WORK,
+    are_bytes_apart,
+    commission_final_at,
     day_of,
     edge_before,
     final_at,
+    follow,
     hours_of,
     is_whole_hours,
     length_of,
@@ -36,6 +46,7 @@ from storage.epochs import (
     seconds_of,
     terms_at,
 )
+from storage.postgres.campaigns import campaign_record, running
 from storage.postgres.pool import Pool as Connections
 from storage.postgres.queries import load
 from storage.postgres.referrals import terms_as_arguments
@@ -47,7 +58,9 @@ MEASURE_TIMEOUT = 120
 
 _SQL = load("epochs")
 _REFERRALS = load("referrals")
-_MEASURED = _SQL["measured"]
+_MEASURE = load("measure")
+_FIGURES = load("figures")
+_MEASURED = _SQL["measured"].format(did=_SQL["did"])
 _TERMS = msgspec.json.Decoder(Terms)
 _ORDER: dict[str, int] = {
     category: place
@@ -92,12 +105,17 @@ class PostgresEpochs:
             row = await connection.fetchrow(_SQL["newest"])
             if row is None:
                 start = edge_before(at, seconds)
+                # A close makes the next month's only: who reads while one commits must know of the rows' own.
+                await connection.execute("SELECT make_posting_partition($1)", start)
                 await connection.execute(_SQL["add"], 1, start, start + timedelta(seconds=seconds), seconds)
             elif row["seconds"] != seconds:
                 former = seconds_of(row["starts_at"], row["ends_at"])
                 length = length_of(row["starts_at"], seconds, former)
                 ends_at = row["starts_at"] + timedelta(seconds=length)
                 await connection.execute(_SQL["lengthen"], row["number"], ends_at, seconds)
+                # Those that come after it are others now.
+                await connection.execute(_SQL["drop_later_sums"], row["number"])
+                await connection.execute(_FIGURES["count_change"])
 
     async def close(self, at: datetime, settled_to: datetime) -> Epoch | None:
         async with self._pool.transaction(CLOSE_TIMEOUT) as connection:
@@ -113,36 +131,63 @@ class PostgresEpochs:
 
     async def measure(self, at: datetime) -> OpenEpoch:
         async with self._pool.transaction(MEASURE_TIMEOUT) as connection:
-            await connection.execute(_SQL["prepare"])
-            epoch = await self._open(connection)
-            if epoch is None:
+            await connection.execute(_MEASURE["prepare"])
+            row = await connection.fetchrow(_SQL["open"])
+            if row is None:
                 raise NotFound("epoch_unknown", "No epoch has begun.")
-            span = await _span(connection, epoch.number, epoch.starts_at, epoch.ends_at, epoch.terms.terms)
-            row = await connection.fetchrow(_SQL["sum_up"].format(measured=_MEASURED), *span)
-            await connection.execute(_SQL["keep_sums"], epoch.number, at, row["availability"], row["usage"])
-            return msgspec.structs.replace(
-                epoch,
-                measured_at=at,
-                availability_weight=int(row["availability"]),
-                usage_weight=int(row["usage"]),
-            )
+            epochs = [_open(row)]
+            if epochs[0].ends_at <= at:
+                epochs = [epoch for epoch in await _follow(connection, row) if epoch.starts_at <= at]
+            for place, epoch in enumerate(epochs):
+                span = await _span(
+                    connection, epoch.number, epoch.starts_at, epoch.ends_at, epoch.terms.terms
+                )
+                row = await connection.fetchrow(_MEASURE["sum_up"], *span)
+                usage = int(row["usage"]) if are_bytes_apart(epoch, epochs[0]) else None
+                await connection.execute(_SQL["keep_sums"], epoch.number, at, row["availability"], usage)
+                epochs[place] = msgspec.structs.replace(
+                    epoch, measured_at=at, availability_weight=int(row["availability"]), usage_weight=usage
+                )
+            await connection.execute(_SQL["drop_sums"], epochs[0].number)
+            await connection.execute(_FIGURES["count_change"])
+            return epochs[0]
 
     async def open(self) -> OpenEpoch | None:
-        async with self._pool.connection() as connection:
-            return await self._open(connection)
+        row = await self._pool.fetchrow(_SQL["open"])
+        return row and _open(row)
 
-    async def accruing(self, user_ids: Sequence[UUID]) -> dict[UUID, Accruing]:
+    async def unclosed(self) -> list[OpenEpoch]:
+        async with self._pool.snapshot() as pool, pool.connection() as connection:
+            row = await connection.fetchrow(_SQL["open"])
+            if row is None:
+                return []
+            if row["measured_to"] is None or row["measured_to"] <= row["number"]:
+                return [_open(row)]
+            sums = {each["epoch"]: each for each in await connection.fetch(_SQL["measures"], row["number"])}
+            epochs = await _follow(connection, row)
+            return [
+                _with_sums(epoch, sums.get(epoch.number))
+                for epoch in epochs
+                if epoch.number in {row["number"], *sums}
+            ]
+
+    async def accruing(
+        self, user_ids: Sequence[UUID], epochs: Sequence[OpenEpoch]
+    ) -> dict[UUID, list[Accruing]]:
+        nothing = Accruing(availability_weight=0, usage_weight=0)
+        found = {user_id: [nothing] * len(epochs) for user_id in user_ids}
         async with self._pool.connection() as connection:
-            found = {user_id: Accruing(availability_weight=0, usage_weight=0) for user_id in user_ids}
-            epoch = await self._open(connection)
-            if epoch is None:
-                return found
-            span = await _span(connection, epoch.number, epoch.starts_at, epoch.ends_at, epoch.terms.terms)
-            for row in await connection.fetch(_SQL["accruing"], *span, list(user_ids)):
-                found[row["user_id"]] = Accruing(
-                    availability_weight=int(row["availability"]), usage_weight=int(row["usage"])
+            for place, epoch in enumerate(epochs):
+                span = await _span(
+                    connection, epoch.number, epoch.starts_at, epoch.ends_at, epoch.terms.terms
                 )
-            return found
+                apart = are_bytes_apart(epoch, epochs[0])
+                for row in await connection.fetch(_SQL["accruing"], *span, list(user_ids)):
+                    found[row["user_id"]][place] = Accruing(
+                        availability_weight=int(row["availability"]),
+                        usage_weight=int(row["usage"]) if apart else 0,
+                    )
+        return found
 
     async def epochs(self, before: int | None, limit: int) -> list[Epoch]:
         return _epochs(await self._pool.fetch(_SQL["epochs"], before, limit, None))
@@ -154,16 +199,62 @@ class PostgresEpochs:
     async def inputs(self, number: int, user_id: UUID) -> list[NodeInputs]:
         return [_inputs(row) for row in await self._pool.fetch(_SQL["inputs"], number, user_id)]
 
-    async def _open(self, connection: Any) -> OpenEpoch | None:
-        row = await connection.fetchrow(_SQL["open"])
-        return row and OpenEpoch(
-            number=row["number"],
-            starts_at=row["starts_at"],
-            ends_at=row["ends_at"],
-            terms=_version(row),
-            measured_at=row["measured_at"],
-            availability_weight=int(row["availability_weight"]),
-            usage_weight=int(row["usage_weight"]),
+    async def node_earned(
+        self, user_id: UUID, node_id: UUID, edges: Sequence[datetime]
+    ) -> list[Earned] | None:
+        async with self._pool.connection() as connection:
+            number = await connection.fetchval(_SQL["number_of_node"], user_id, node_id)
+            if number is None:
+                return None
+            rows = await connection.fetch(_SQL["node_earned"], number, edges, edges[0], edges[-1])
+        return [
+            Earned(start=edges[row["span"] - 1], category=category, amount=int(row[category]))
+            for row in rows
+            for category in WORK
+            if row[category]
+        ]
+
+    async def node_epochs(
+        self, user_id: UUID, node_id: UUID, before: int | None, limit: int
+    ) -> list[NodeEarned] | None:
+        async with self._pool.connection() as connection:
+            number = await connection.fetchval(_SQL["number_of_node"], user_id, node_id)
+            if number is None:
+                return None
+            rows = await connection.fetch(_SQL["node_epochs"], number, before, limit)
+        return [NodeEarned(**row) for row in rows]
+
+    async def prune(self, ended_before: datetime, days_from: date) -> PrunedEpochs:
+        rolling = True
+        while rolling:
+            async with self._pool.transaction() as connection:
+                await connection.execute(_SQL["open_earned_months"])
+            async with self._pool.transaction(CLOSE_TIMEOUT) as connection:
+                await connection.execute(_SQL["room"])
+                rolling = await connection.fetchval(_SQL["roll_up"], ended_before)
+        epochs = await self._unless_busy("drop_epochs")
+        months = await self._unless_busy("drop_earned_days", number_of(days_from))
+        return PrunedEpochs(
+            epochs=epochs or 0, months=months or 0, complete=epochs is not None and months is not None
+        )
+
+    async def _unless_busy(self, statement: str, *arguments: Any) -> int | None:
+        """What a statement returns, in a transaction of its own; None if it would have to wait too long."""
+        try:
+            async with self._pool.transaction() as connection:
+                await connection.execute(_SQL["patience"])
+                return int(await connection.fetchval(_SQL[statement], *arguments))
+        except asyncpg.LockNotAvailableError:
+            return None
+
+    async def bonus_inputs(self, number: int, user_id: UUID) -> BonusInputs:
+        async with self._pool.connection() as connection:
+            own = await connection.fetchrow(_SQL["person_inputs"], number, user_id)
+            rows = await connection.fetch(_SQL["campaign_inputs"], number)
+        return BonusInputs(
+            first_seconds=own["first_seconds"] if own else 0,
+            streak=own["streak"] if own else 0,
+            campaigns=[campaign_record(row) for row in rows],
         )
 
 
@@ -180,6 +271,7 @@ class _Close:
         self._versions = {version.version: version for version in versions}
         self._version = terms_at(versions, self._starts_at)
         self._kinds: dict[str, tuple[Kind, str | None]] = {}
+        self._campaigns: list[CampaignInputs] = []
 
     async def run(self) -> None:
         """Everything, in an order in which each step sees what the former booked."""
@@ -187,10 +279,10 @@ class _Close:
         await self._db.execute("SELECT make_epoch_partition($1)", self._number)
         await self._db.execute("SELECT make_posting_partition($1)", self._starts_at)
         await self._db.execute(_SQL["make_postings"])
+        self._campaigns = await running(self._db, self._starts_at, self._ends_at)
         nodes, users = await self._reward()
         terms = self._version.terms
-        if terms.streak or terms.first_hours:
-            await self._grant()
+        await self._grant()
         await self._refer()
         for row in await self._db.fetch(_SQL["becoming_final"], self._ends_at):
             await self._correct(
@@ -218,7 +310,8 @@ class _Close:
         pools = {category: pool_of(rate, seconds) for category, rate in rates_of(terms).items()}
         await db.execute(_SQL["reward"], *pools.values(), *(sums[category] for category in WORK))
         await db.execute(_SQL["analyse_rewards"])
-        await db.execute(_SQL["keep_inputs"], self._number)
+        by_country = any(each.country is not None for each in self._campaigns)
+        await db.execute(_SQL["keep_inputs"], self._number, by_country)
         rewarded = await db.fetchrow(_SQL["rewarded"])
         await self._post(f"epoch:{self._number}:", "closing_reward", self._ends_at, terms)
         for category, pool in pools.items():
@@ -234,6 +327,42 @@ class _Close:
 
     async def _grant(self) -> None:
         """Share the pool of bonuses out."""
+        db, terms = self._db, self._version.terms
+        length = seconds_of(self._starts_at, self._ends_at)
+        await db.execute(_SQL["make_bonuses"])
+        if terms.streak or terms.first_hours:
+            await self._advance()
+        for each in self._campaigns:
+            await db.execute(
+                _SQL["want_campaign"],
+                each.campaign_id,
+                each.country,
+                each.share,
+                each.seconds,
+                each.available,
+                length,
+            )
+        wanted = await db.fetch(_SQL["granted"])
+        if not wanted:
+            return
+        pool, total = pool_of(terms.bonus_pool, length), sum(row["amount"] for row in wanted)
+        paid = wanted
+        if total > pool:
+            await db.execute(_SQL["scale_bonuses"], pool, total)
+            paid = await db.fetch(_SQL["granted"])
+        await self._spend(paid)
+        key = f"epoch:{self._number}:bonus"
+        self._kinds[key] = "bonus", None
+        await db.execute(_SQL["post_bonuses"], key, final_at(self._ends_at, terms))
+        for category in BONUSES:
+            weight = sum(row["amount"] for row in wanted if row["category"] == category)
+            amount = sum(row["amount"] for row in paid if row["category"] == category)
+            if weight:
+                await db.execute(_SQL["keep_pool"], self._number, category, amount, weight, amount, 0)
+                await db.execute(_SQL["post_house"], key, "issued", category, -amount)
+
+    async def _advance(self) -> None:
+        """Note everybody's progress, and what they want for it."""
         db, terms, day = self._db, self._version.terms, day_of(self._starts_at)
         streak = terms.streak or Streak(days=1, least_seconds=NEVER, amount=0)
         first = terms.first_hours or FirstHours(hours=0, share=0)
@@ -247,16 +376,25 @@ class _Close:
             first.share,
         )
         await db.execute(_SQL["keep_progress"], day)
-        wanted = await db.fetchrow(_SQL["wanted"])
-        pool = pool_of(terms.bonus_pool, seconds_of(self._starts_at, self._ends_at))
-        key = f"epoch:{self._number}:bonus"
-        self._kinds[key] = "bonus", None
-        final = final_at(self._ends_at, terms)
-        await db.execute(_SQL["post_bonuses"], key, final, pool, wanted["streak"] + wanted["first_hours"])
-        for row in await db.fetch(_SQL["bonuses"], key):
-            category, paid = row["category"], row["amount"]
-            await db.execute(_SQL["keep_pool"], self._number, category, paid, wanted[category], paid, 0)
-            await db.execute(_SQL["post_house"], key, "issued", category, -paid)
+        await db.execute(_SQL["keep_people"], self._number)
+        await db.execute(_SQL["want_own"])
+
+    async def _spend(self, paid: Sequence[Any]) -> None:
+        """Keep what campaigns came to."""
+        campaigns = {each.campaign_id: each for each in self._campaigns}
+        rows = [(campaigns[row["campaign_id"]], row) for row in paid if row["campaign_id"] is not None]
+        if rows:
+            await self._db.execute(
+                _SQL["keep_campaigns"],
+                self._number,
+                [each.campaign_id for each, _ in rows],
+                [each.country for each, _ in rows],
+                [each.share for each, _ in rows],
+                [each.seconds for each, _ in rows],
+                [each.available for each, _ in rows],
+                [row["wanted"] for _, row in rows],
+                [row["amount"] for _, row in rows],
+            )
 
     async def _refer(self) -> None:
         """Let those have their share who brought the people who worked."""
@@ -270,8 +408,9 @@ class _Close:
             return
         key = f"epoch:{self._number}:referral"
         self._kinds[key] = "referral", None
-        await db.execute(_SQL["post_commissions"], key, final_at(self._ends_at, terms))
-        await db.execute(_REFERRALS["keep_sums"])
+        matures_at = commission_final_at(self._ends_at, terms)
+        await db.execute(_SQL["post_commissions"], key, matures_at)
+        await db.execute(_REFERRALS["keep_sums"], matures_at, self._starts_at)
         await db.execute(
             _SQL["keep_pool"], self._number, "referral", row["paid"], row["wanted"], row["paid"], 0
         )
@@ -282,8 +421,8 @@ class _Close:
         db = self._db
         span = await _span(db, number, starts_at, ends_at, terms)
         whole = is_whole_hours(starts_at, ends_at)
-        await db.execute(_SQL["gather_again"].format(measured=_MEASURED), *span, whole)
-        sums = await db.fetchrow(_SQL["sums_again"])
+        await db.execute(_SQL["gather_again"].format(did=_SQL["did"]), *span, whole)
+        sums = await db.fetchrow(_SQL["sums_again"], number)
         seconds = seconds_of(starts_at, ends_at)
         pools = {category: pool_of(rate, seconds) for category, rate in rates_of(terms).items()}
         await db.execute(_SQL["reward_again"], *pools.values(), *(sums[category] for category in WORK))
@@ -352,6 +491,37 @@ class _Close:
         await self._db.execute(_SQL["add"], self._number + 1, self._ends_at, ends_at, self._wanted)
 
 
+async def _follow(connection: Any, row: Any) -> list[OpenEpoch]:
+    """The open epoch, of which the row is, and those that come after it, without their sums."""
+    versions = [_version(each) for each in await connection.fetch(_SQL["terms"])]
+    return list(follow(_open(row), row["seconds"], versions))
+
+
+def _open(row: Any) -> OpenEpoch:
+    epoch = OpenEpoch(
+        number=row["number"],
+        starts_at=row["starts_at"],
+        ends_at=row["ends_at"],
+        terms=_version(row),
+        measured_at=None,
+        availability_weight=0,
+        usage_weight=0,
+    )
+    return _with_sums(epoch, row if row["measured_at"] else None)
+
+
+def _with_sums(epoch: OpenEpoch, row: Any) -> OpenEpoch:
+    """An epoch with what it was summed up to last, if it was."""
+    if row is None:
+        return epoch
+    return msgspec.structs.replace(
+        epoch,
+        measured_at=row["measured_at"],
+        availability_weight=int(row["availability"]),
+        usage_weight=None if row["usage"] is None else int(row["usage"]),
+    )
+
+
 async def _span(
     connection: Any, number: int, starts_at: datetime, ends_at: datetime, terms: Terms
 ) -> tuple[int, ...]:
@@ -418,4 +588,5 @@ def _inputs(row: Any) -> NodeInputs:
         usage_weight=row["bytes"],
         availability=row["availability"],
         usage=row["usage"],
+        country=row["country"],
     )

@@ -1,12 +1,18 @@
 """The driver's errors in our own words, in this one place."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import asyncpg
 
 from core.errors import InvalidInput, NotFound, StartupError, StorageUnavailable
 from storage.address import describe
+
+T = TypeVar("T")
+
+# How often something is tried that others get in the way of.
+ATTEMPTS = 5
 
 # What may pass by itself: no connection, no answer, no room, a fail-over, a lost race.
 _PASSING = (
@@ -46,6 +52,21 @@ def storage_errors() -> Iterator[None]:
         raise
     except _PASSING as error:
         raise StorageUnavailable(f"PostgreSQL does not answer: {reason(error)}") from error
+
+
+async def undeadlocked(work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work`, a transaction, again when the server gave it up so that another one could go on.
+
+    Raises:
+        StorageUnavailable: too often; or what `work` raises of its own.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await work()
+        except StorageUnavailable as error:
+            if not isinstance(error.__cause__, asyncpg.DeadlockDetectedError):
+                raise
+    return await work()
 
 
 @contextmanager

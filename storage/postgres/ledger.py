@@ -25,10 +25,12 @@ from storage.base.ledger import (
     UserAccount,
 )
 from storage.ledger import INVARIANTS, finding, sound, waves
+from storage.postgres.errors import undeadlocked
 from storage.postgres.pool import Pool
 from storage.postgres.queries import load
 
 _SQL = load("ledger")
+_FIGURES = load("figures")
 # Greater than every id there will be.
 _LAST = 2**63 - 1
 # Seconds that a check of everything may take.
@@ -50,9 +52,13 @@ class PostgresLedger:
         wanted: dict[str, Entry] = {}
         for entry in entries:
             wanted.setdefault(entry.key, sound(entry))
-        async with self._pool.transaction() as connection:
-            with _refusals():
-                return await book_entries(connection, list(wanted.values()))
+
+        async def booked() -> int:
+            async with self._pool.transaction() as connection:
+                with _refusals():
+                    return await book_entries(connection, list(wanted.values()))
+
+        return await undeadlocked(booked)
 
     async def balances(self, user_ids: Sequence[UUID]) -> dict[UUID, Balances]:
         accounts: dict[UUID, dict[str, int]] = {user_id: {} for user_id in user_ids}
@@ -120,6 +126,7 @@ async def book_entries(connection: Any, entries: Sequence[Entry]) -> int:
         await connection.execute(_SQL["open_months"], [entry.at for _, entry in booked])
         # All in one statement: that is how the triggers see whole entries.
         await connection.execute(_SQL["post"], *_columns(_lines(booked)))
+        await connection.execute(_FIGURES["count_change"])
     return len(booked)
 
 

@@ -55,6 +55,18 @@ class Pool:
         async with self.connection(timeout) as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def snapshot(self, timeout: float | None = None) -> AsyncIterator["Pool"]:
+        """Everything as it is at this moment, whoever writes within the block. Takes one question at a time.
+
+        `timeout` as for `connection`; nothing can be changed through it.
+        """
+        async with (
+            self.connection(timeout) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield _Snapshot(connection)
+
     async def fetch(self, query: str, *args: Any) -> list[Any]:
         """All rows of one statement."""
         async with self.connection() as connection:
@@ -78,6 +90,28 @@ class Pool:
                     await pool.close()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 pool.terminate()
+
+
+class _Snapshot(Pool):
+    """One connection, for whoever takes a pool."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Any]:
+        # Its time is bounded by whoever opened it.
+        del timeout
+        yield self._connection
+
+    @asynccontextmanager
+    async def snapshot(self, timeout: float | None = None) -> AsyncIterator[Pool]:
+        # It is of one moment already.
+        del timeout
+        yield self
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Nothing: the connection goes back to where it is from."""
 
 
 async def connect(

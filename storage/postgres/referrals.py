@@ -7,6 +7,7 @@ from uuid import UUID
 
 from core.clock import new_id
 from storage.base import (
+    HOUSE,
     Burst,
     Commission,
     Level,
@@ -20,11 +21,12 @@ from storage.base import (
     ReferralTerms,
     Trait,
 )
+from storage.postgres.errors import undeadlocked
 from storage.postgres.ledger import book_entries
 from storage.postgres.people import lock_user
 from storage.postgres.pool import Pool
 from storage.postgres.queries import load
-from storage.referrals import decision_entry
+from storage.referrals import Fund, Paid, settle
 
 _SQL = load("referrals")
 # Seconds that a decision may take: it waits for an epoch that is being closed.
@@ -73,6 +75,12 @@ class PostgresReferrals:
         rows = await self._pool.fetch(_SQL[f"referees_{level}"], user_id, before, limit)
         return [Referee(level=level, **{**row, **_amounts(row)}) for row in rows]
 
+    async def rewarded(
+        self, user_id: UUID, level: Level | None, before: UUID | None, limit: int
+    ) -> list[Referee]:
+        rows = await self._pool.fetch(_SQL["rewarded"], user_id, level, before, limit)
+        return [Referee(**{**row, **_amounts(row)}) for row in rows]
+
     async def counts(self, user_id: UUID) -> list[LevelCount]:
         rows = await self._pool.fetch(_SQL["counts"], user_id)
         return [LevelCount(**{**row, **_amounts(row)}) for row in rows]
@@ -97,15 +105,18 @@ class PostgresReferrals:
         *,
         subtree: bool,
     ) -> list[UUID]:
-        async with self._pool.transaction(DECIDING) as connection:
-            await connection.execute(_SQL["lock_closes"])
-            whose = [user_id]
-            if subtree:
-                whose = [row["user_id"] for row in await connection.fetch(_SQL["below"], user_id)]
-            rows = await connection.fetch(_SQL["decide"], whose, decision, at, actor_id, note)
-            whose = sorted(row["user_id"] for row in rows)
-            await _settle(connection, whose, decision)
-        return whose
+        async def decided() -> list[UUID]:
+            async with self._pool.transaction(DECIDING) as connection:
+                await connection.execute(_SQL["lock_closes"])
+                whose = [user_id]
+                if subtree:
+                    whose = [row["user_id"] for row in await connection.fetch(_SQL["below"], user_id)]
+                rows = await connection.fetch(_SQL["decide"], whose, decision, at, actor_id, note)
+                whose = sorted(row["user_id"] for row in rows)
+                await _settle(connection, whose, decision)
+            return whose
+
+        return await undeadlocked(decided)
 
     async def commissions(
         self, earned: Mapping[UUID, int], pool: int, terms: ReferralTerms
@@ -149,20 +160,56 @@ async def join(  # noqa: PLR0917  # what its caller has at hand
 
 async def _settle(connection: Any, whose: Sequence[UUID], decision: ReferralDecision) -> None:
     """Book what a decision about these referrals moves."""
-    rows = await connection.fetch(_SQL["paid_for"], whose)
-    if not rows:
+    paid = [
+        Paid(
+            user_id=row["user_id"],
+            referee_id=row["referee_id"],
+            amount=int(row["amount"]),
+            held=int(row["held"]),
+            taken=int(row["taken"]),
+            lost=int(row["lost"]),
+        )
+        for row in await connection.fetch(_SQL["paid_for"], whose)
+    ]
+    if not paid:
         return
     # There was a close, hence there is an open epoch.
     epoch = await connection.fetchrow(_SQL["open_epoch"])
-    paid = {row["user_id"]: (int(row["amount"]), int(row["held"])) for row in rows}
-    entry = decision_entry(f"referral:{new_id()}", decision, epoch["number"], epoch["starts_at"], paid)
+    funds: dict[UUID, list[Fund]] = {}
+    if decision == "refused":
+        funds = await _funds(connection, sorted({each.user_id for each in paid}), epoch["starts_at"])
+    entry, after = settle(f"referral:{new_id()}", decision, epoch["number"], epoch["starts_at"], paid, funds)
     if entry is not None:
         await book_entries(connection, [entry])
-        await connection.execute(_SQL["settle"], whose, decision)
+    await connection.execute(
+        _SQL["settle"],
+        [each.user_id for each in after],
+        [each.referee_id for each in after],
+        [each.held for each in after],
+        [each.taken for each in after],
+        [each.lost for each in after],
+    )
+
+
+async def _funds(connection: Any, user_ids: Sequence[UUID], after: datetime) -> dict[UUID, list[Fund]]:
+    """What these people have of commissions: what is final first, what is pending as it matures, last.
+
+    Nobody claims it until the transaction is over.
+    """
+    funds: dict[UUID, list[Fund]] = {}
+    rows = await connection.fetch(_SQL["lock_funds"], [HOUSE, *user_ids])
+    for row in sorted(rows, key=lambda row: row["account"], reverse=True):
+        if row["account"] in ("final", "claimable") and row["amount"] > 0:
+            fund = Fund(account=row["account"], matures_at=None, amount=int(row["amount"]))
+            funds.setdefault(row["user_id"], []).append(fund)
+    for row in await connection.fetch(_SQL["pending_funds"], user_ids, after):
+        fund = Fund(account="pending", matures_at=row["matures_at"], amount=int(row["amount"]))
+        funds.setdefault(row["user_id"], []).append(fund)
+    return funds
 
 
 def _amounts(row: Any) -> dict[str, int]:
-    return {"earned": int(row["earned"]), "held": int(row["held"])}
+    return {name: int(row[name]) for name in ("earned", "pending", "held", "reversed")}
 
 
 def terms_as_arguments(terms: ReferralTerms) -> tuple[list[int], list[int], list[int]]:

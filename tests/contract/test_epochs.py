@@ -1,102 +1,33 @@
 """What every `EpochStore` guarantees, and that all of them come to the same figures."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from itertools import count
-from uuid import UUID
+from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
-from support.servers import Databases
-from support.stores import Stores, make_node, make_user, memory_stores, postgres_stores
+from support.stores import Stores
+from support.worlds import FOREVER, HOUR, START, TERMS, World
 
-from core.clock import new_id
 from core.errors import NotFound
-from storage.base import Batch, Node, Opened, Record, Report
-from storage.base.epochs import Accruing, Epoch, FirstHours, HoldBack, Streak, Terms
-from storage.base.ledger import Balances, Category
-from storage.postgres import connect
+from storage.base.epochs import (
+    EPOCHS_TOGETHER,
+    UNCLOSED_MOST,
+    Accruing,
+    Epoch,
+    FirstHours,
+    HoldBack,
+    PrunedEpochs,
+    Streak,
+)
+from storage.base.ledger import Balances, Category, Earned
 from storage.scores import FIRST_FORMULA
 from storage.uptime import HOUR_S
 
-START = datetime(2026, 3, 4, 5, tzinfo=UTC)
-FIRST_HOUR = int(START.timestamp()) // HOUR_S
-HOUR = timedelta(hours=1)
-FOREVER = START + timedelta(days=3650)
-TERMS = Terms(
-    availability_pool=1_000_000,
-    usage_pool=500_000,
-    bonus_pool=0,
-    referral_pool=0,
-    unmeasured_score=5000,
-    hold_seconds=2 * HOUR_S,
-    holdback=[],
-    streak=None,
-    first_hours=None,
-    minimum_payout=1,
-)
 # Scores as soon as anything is known.
 LENIENT = replace(
     FIRST_FORMULA,
     parameters=replace(FIRST_FORMULA.parameters, required=[], least_window_seconds=1, settle_seconds=0),
 )
-
-
-class World:
-    """People with nodes that do things, and epochs over them. Times are in hours after the beginning."""
-
-    def __init__(self, stores: Stores) -> None:
-        self.stores = stores
-        self.epochs = stores.epochs
-        self.ledger = stores.ledger
-        self._sequence = count(1)
-        self._connections: dict[UUID, UUID] = {}
-
-    async def add_user(self) -> UUID:
-        return await self.stores.add_user()
-
-    async def add_node(self, user_id: UUID, age: timedelta = timedelta(days=400)) -> UUID:
-        node = make_node(user_id, created_at=START - age)
-        assert await self.stores.nodes.enrol(node)
-        return node.node_id
-
-    async def report(
-        self, node_id: UUID, hour: int, start: int = 0, end: int = 0, *, up: int = 0, down: int = 0
-    ) -> None:
-        """The node was confirmed in the seconds from `start` to `end` of an hour, and moved so many bytes."""
-        records: list[Record] = []
-        if node_id not in self._connections:
-            self._connections[node_id] = new_id()
-            records.append(
-                Opened(node_id, self._connections[node_id], int(START.timestamp()) * 1000, "192.0.2.1")
-            )
-        number = FIRST_HOUR + hour
-        connection = self._connections[node_id]
-        records.append(
-            Report(
-                node_id, connection, number, start, end, number * HOUR_S + end, bytes_up=up, bytes_down=down
-            )
-        )
-        await self.stores.uptime.apply([Batch("worker", next(self._sequence), records)], {})
-
-    async def begin(self, terms: Terms = TERMS, seconds: int = HOUR_S) -> None:
-        await self.epochs.set_terms(terms, START - HOUR)
-        await self.epochs.begin(START + timedelta(seconds=1), seconds)
-
-    async def close(self) -> Epoch:
-        """Close the open epoch."""
-        epoch = await self.epochs.close(FOREVER, FOREVER)
-        assert epoch is not None
-        return epoch
-
-    async def balances(self, user_id: UUID) -> Balances:
-        return (await self.ledger.balances([user_id]))[user_id]
-
-    async def check(self) -> None:
-        """Nothing is wrong with the ledger, and what pools say is what is booked."""
-        assert await self.ledger.check() == []
 
 
 @pytest.fixture
@@ -123,9 +54,8 @@ async def test_nothing_is_open_before_the_beginning(world: World) -> None:
     user_id = await world.add_user()
     assert await world.epochs.open() is None
     assert await world.epochs.close(FOREVER, FOREVER) is None
-    assert await world.epochs.accruing([user_id]) == {
-        user_id: Accruing(availability_weight=0, usage_weight=0)
-    }
+    assert await world.epochs.unclosed() == []
+    assert await world.epochs.accruing([user_id], []) == {user_id: []}
     with pytest.raises(NotFound):
         await world.epochs.measure(START)
     with pytest.raises(NotFound):
@@ -468,9 +398,9 @@ async def test_the_open_epoch_can_be_watched(world: World) -> None:
     await world.begin()
     await world.report(first, 0, 0, 60, up=9)
     await world.report(second, 0, 0, 40, up=1)
-    assert await world.epochs.accruing([ada, ben]) == {
-        ada: Accruing(availability_weight=300_000, usage_weight=9),
-        ben: Accruing(availability_weight=200_000, usage_weight=1),
+    assert await world.accruing(ada, ben) == {
+        ada: [Accruing(availability_weight=300_000, usage_weight=9)],
+        ben: [Accruing(availability_weight=200_000, usage_weight=1)],
     }
     measured = await world.epochs.measure(START + timedelta(minutes=2))
     assert (measured.availability_weight, measured.usage_weight) == (500_000, 10)
@@ -480,164 +410,152 @@ async def test_the_open_epoch_can_be_watched(world: World) -> None:
     open_ = await world.epochs.open()
     assert open_ is not None
     assert (open_.number, open_.measured_at, open_.availability_weight, open_.usage_weight) == (2, None, 0, 0)
-    assert await world.epochs.accruing([ada]) == {ada: Accruing(availability_weight=0, usage_weight=0)}
+    assert await world.accruing(ada) == {ada: [Accruing(availability_weight=0, usage_weight=0)]}
 
 
-# --- crashes and twins ----------------------------------------------------------------------------
+async def test_what_is_done_after_an_epoch_ended_is_watched_before_that_is_closed(world: World) -> None:
+    ada, ben = await world.add_user(), await world.add_user()
+    first, second = await world.add_node(ada), await world.add_node(ben)
+    await world.begin()
+    await world.report(first, 0, 0, 600, up=7)
+    await world.report(first, 1, 0, 60, up=9)
+    await world.report(second, 1, 0, 40, up=1)
+    await world.epochs.measure(START + HOUR - timedelta(microseconds=1))
+    assert len(await world.epochs.unclosed()) == 1
+    at = START + HOUR + timedelta(seconds=60)
+    measured = await world.epochs.measure(at)
+    found = await world.epochs.unclosed()
+    assert found[0] == measured == await world.epochs.open()
+    assert [(each.number, each.starts_at, each.ends_at) for each in found] == [
+        (1, START, START + HOUR),
+        (2, START + HOUR, START + 2 * HOUR),
+    ]
+    assert [(each.measured_at, each.availability_weight, each.usage_weight) for each in found] == [
+        (at, 3_000_000, 7),
+        (at, 500_000, 10),
+    ]
+    assert await world.accruing(ada, ben) == {
+        ada: [
+            Accruing(availability_weight=3_000_000, usage_weight=7),
+            Accruing(availability_weight=300_000, usage_weight=9),
+        ],
+        ben: [
+            Accruing(availability_weight=0, usage_weight=0),
+            Accruing(availability_weight=200_000, usage_weight=1),
+        ],
+    }
+    await world.close()
+    assert await world.epochs.unclosed() == found[1:]
+    await world.epochs.measure(FOREVER)
+    assert len(await world.epochs.unclosed()) == UNCLOSED_MOST
 
 
-class Twins:
-    """The same happening to a store in memory and to one on PostgreSQL, which must come to the same."""
-
-    def __init__(self, *worlds: World) -> None:
-        self.worlds = worlds
-        self.users: list[UUID] = []
-        self.nodes: list[tuple[UUID, UUID]] = []
-        self._sequence = count(1)
-        self._connections: dict[UUID, UUID] = {}
-
-    async def add_user(self) -> None:
-        user = make_user()
-        self.users.append(user.user_id)
-        for world in self.worlds:
-            assert await world.stores.users.add(user)
-
-    async def add_node(self, user_id: UUID, hours_old: int) -> None:
-        node: Node = make_node(user_id, created_at=START - timedelta(hours=hours_old))
-        connection = self._connections[node.node_id] = new_id()
-        self.nodes.append((user_id, node.node_id))
-        opened = Opened(node.node_id, connection, int(START.timestamp()) * 1000, "192.0.2.1")
-        for world in self.worlds:
-            await world.stores.nodes.enrol(node)
-            await world.stores.uptime.apply([Batch(f"worker-{node.node_id}", 1, [opened])], {})
-
-    async def report(self, node_id: UUID, hour: int, start: int, length: int, size: int) -> None:
-        number, end = FIRST_HOUR + hour, min(start + length, HOUR_S)
-        report = Report(
-            node_id,
-            self._connections[node_id],
-            number,
-            start,
-            end,
-            number * HOUR_S + end,
-            bytes_up=size,
-            answered=9,
-        )
-        batch = Batch("reports", next(self._sequence), [report])
-        for world in self.worlds:
-            await world.stores.uptime.apply([batch], {})
-
-    async def close(self) -> None:
-        """Close one epoch in both, and see that they agree in every figure, and that it all adds up."""
-        epochs = [await world.close() for world in self.worlds]
-        assert epochs[0] == epochs[1]
-        assert len({str(await world.ledger.house()) for world in self.worlds}) == 1
-        for world in self.worlds:
-            assert await world.ledger.check() == []
-        for user_id in self.users:
-            assert len({str(await world.balances(user_id)) for world in self.worlds}) == 1
-            found = [await world.epochs.inputs(epochs[0].number, user_id) for world in self.worlds]
-            assert found[0] == found[1]
-            accruing = [await world.epochs.accruing([user_id]) for world in self.worlds]
-            assert accruing[0] == accruing[1]
-        opened = [await world.epochs.measure(FOREVER) for world in self.worlds]
-        assert opened[0] == opened[1]
-        histories = [
-            {booked.key: booked.postings for booked in await world.ledger.history(user_id, None, 1000)}
-            for world in self.worlds
-            for user_id in self.users
-        ]
-        half = len(histories) // 2
-        assert histories[:half] == histories[half:]
-
-
-SOME_TERMS = st.builds(
-    Terms,
-    availability_pool=st.sampled_from([0, 1, 999, 10**6 + 7, 10**15]),
-    usage_pool=st.sampled_from([0, 1, 10**6 + 9, 10**15]),
-    bonus_pool=st.sampled_from([0, 1000, 10**15]),
-    referral_pool=st.just(0),
-    unmeasured_score=st.sampled_from([0, 3333, 10_000]),
-    hold_seconds=st.sampled_from([0, 1800, 2 * HOUR_S, 5 * HOUR_S + 1]),
-    holdback=st.sampled_from(
-        [[], [HoldBack(days=2, share=5000), HoldBack(days=1, share=7501)], [HoldBack(days=30, share=10_000)]]
-    ),
-    streak=st.sampled_from([None, Streak(days=1, least_seconds=1800, amount=777)]),
-    first_hours=st.sampled_from([None, FirstHours(hours=1, share=3333)]),
-    minimum_payout=st.sampled_from([0, 1, 10**6]),
-)
-HAPPENINGS = st.lists(
-    st.one_of(
-        st.tuples(
-            st.just("report"),
-            st.integers(0, 5),
-            st.integers(0, 4),
-            st.integers(0, HOUR_S - 1),
-            st.integers(0, HOUR_S),
-            st.sampled_from([0, 1, 12345, (1 << 62) - 1]),
-        ),
-        st.tuples(st.just("close")),
-        st.tuples(st.just("erase"), st.integers(0, 2)),
-        st.tuples(st.just("retire"), st.integers(0, 5)),
-        st.tuples(st.just("suspend"), st.integers(0, 5), st.booleans()),
-        st.tuples(st.just("score")),
-        st.tuples(st.just("length"), st.sampled_from([600, 1800, HOUR_S, 2 * HOUR_S])),
-        st.tuples(st.just("terms"), SOME_TERMS),
-    ),
-    max_size=25,
-)
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(terms=SOME_TERMS, ages=st.lists(st.integers(0, 60), min_size=6, max_size=6), happenings=HAPPENINGS)
-async def test_both_stores_come_to_the_same_figures(
-    databases: Databases, terms: Terms, ages: list[int], happenings: list[tuple[object, ...]]
+async def test_bytes_of_an_hour_are_not_told_apart_before_the_first_of_its_epochs_is_closed(
+    world: World,
 ) -> None:
-    dsn = await databases.create()
-    pool = await connect(dsn)
-    try:
-        twins = Twins(World(memory_stores()), World(postgres_stores(pool)))
-        for place in range(3):
-            await twins.add_user()
-            for age in ages[2 * place : 2 * place + 2]:
-                await twins.add_node(twins.users[place], age)
-        for world in twins.worlds:
-            await world.begin(terms)
-        for happening in happenings:
-            await happen(twins, *happening)
-        for _ in range(3):
-            await twins.close()
-    finally:
-        await pool.close()
-        await databases.drop(dsn)
+    ada = await world.add_user()
+    node = await world.add_node(ada)
+    await world.begin(seconds=1800)
+    await world.report(node, 0, 0, 3600, up=50)
+    await world.report(node, 1, 0, 60, up=3)
+    at = START + HOUR
+    await world.epochs.measure(at)
+    assert [each.usage_weight for each in await world.epochs.unclosed()] == [50, None, 3]
+    assert [each.usage_weight for each in (await world.accruing(ada))[ada]] == [50, 0, 3]
+    await world.close()
+    await world.report(node, 0, up=4)
+    assert [each.usage_weight for each in await world.epochs.unclosed()] == [None, 3]
+    await world.epochs.measure(at)
+    assert [each.usage_weight for each in await world.epochs.unclosed()] == [4, 3]
+    assert [each.usage_weight for each in (await world.accruing(ada))[ada]] == [4, 3]
 
 
-async def happen(twins: Twins, what: object, *how: object) -> None:
-    """Let something happen to both."""
-    match what, how:
-        case "report", (int(place), int(hour), int(start), int(length), int(size)):
-            await twins.report(twins.nodes[place][1], hour, start, length, size)
-        case "close", _:
-            await twins.close()
-        case _:
-            for world in twins.worlds:
-                await happen_to(twins, world, what, *how)
+# --- what nodes earned ------------------------------------------------------------------------------
 
 
-async def happen_to(twins: Twins, world: World, what: object, *how: object) -> None:
-    match what, how:
-        case "erase", (int(place),):
-            await world.stores.users.erase(twins.users[place], START)
-        case "retire", (int(place),):
-            await world.stores.nodes.retire(*twins.nodes[place], START)
-        case "suspend", (int(place), bool(suspended)):
-            await world.stores.uptime.suspend(twins.nodes[place][1], suspended, START)
-        case "score", _:
-            await world.stores.scores.recompute(START + 3 * HOUR, LENIENT)
-        case "length", (int(seconds),):
-            await world.epochs.begin(START, seconds)
-        case "terms", (Terms() as terms,):
-            await world.epochs.set_terms(terms, START)
+async def test_a_nodes_earnings_are_known_by_epoch_and_by_span(world: World) -> None:
+    ada, ben = await world.add_user(), await world.add_user()
+    node, other, theirs = await world.add_node(ada), await world.add_node(ada), await world.add_node(ben)
+    for hour in range(4):
+        await world.report(other, hour, 0, 3600)
+    await world.report(node, 0, 0, 1800, up=5)
+    await world.report(node, 2, 0, 3600)
+    await world.begin()
+    for _ in range(4):
+        await world.close()
+    epochs = await world.epochs.node_epochs(ada, node, None, 9)
+    assert epochs is not None
+    assert [(each.epoch, each.starts_at, each.seconds, each.bytes) for each in epochs] == [
+        (3, START + 2 * HOUR, 3600, 0),
+        (1, START, 1800, 5),
+    ]
+    assert [(each.availability, each.usage) for each in epochs] == [(500_000, 0), (333_333, 500_000)]
+    assert await world.epochs.node_epochs(ada, node, None, 1) == epochs[:1]
+    assert await world.epochs.node_epochs(ada, node, 3, 9) == epochs[1:]
+    edges = [START + hours * HOUR for hours in (0, 2, 3, 4)]
+    assert await world.epochs.node_earned(ada, node, edges) == [
+        Earned(start=START, category="availability", amount=333_333),
+        Earned(start=START, category="usage", amount=500_000),
+        Earned(start=START + 2 * HOUR, category="availability", amount=500_000),
+    ]
+    assert await world.epochs.node_earned(ada, node, [START + HOUR, START + 2 * HOUR]) == []
+    # Of others' nodes nothing is told, and nothing was earned by one that did nothing.
+    assert await world.epochs.node_earned(ben, node, edges) is None
+    assert await world.epochs.node_epochs(ben, node, None, 9) is None
+    assert (
+        await world.epochs.node_earned(ben, theirs, edges),
+        await world.epochs.node_epochs(ben, theirs, None, 9),
+    ) == ([], [])
+
+
+async def test_inputs_are_dropped_in_the_end_and_what_nodes_earned_stays_by_day(world: World) -> None:
+    ada = await world.add_user()
+    node = await world.add_node(ada)
+    for hour in range(30):
+        await world.report(node, hour, 0, 60 + hour, up=hour)
+    await world.begin()
+    never = (START - 400 * 24 * HOUR).date()
+    kept = PrunedEpochs(epochs=0, months=0, complete=True)
+    for number in range(30):
+        # Nothing that is not final is dropped.
+        if number == EPOCHS_TOGETHER:
+            assert await world.epochs.prune(FOREVER, never) == kept
+        await world.close()
+    whole = [START, START + 48 * HOUR]
+    before = await world.epochs.node_earned(ada, node, whole)
+    # Nothing that ended later is, nor a part of what is dropped together.
+    assert await world.epochs.prune(START + 22 * HOUR, never) == kept
+    dropped = PrunedEpochs(epochs=EPOCHS_TOGETHER, months=0, complete=True)
+    assert await world.epochs.prune(START + 23 * HOUR, never) == dropped
+    assert await world.epochs.prune(FOREVER, never) == kept
+    assert await world.epochs.node_earned(ada, node, whole) == before
+    inputs = [await world.epochs.inputs(number, ada) for number in (1, 23, 24, 30)]
+    assert [bool(each) for each in inputs] == [False, False, True, True]
+    found = await world.epochs.node_epochs(ada, node, None, 100)
+    assert found is not None
+    assert [each.epoch for each in found] == list(range(30, 23, -1))
+    # The days, from 5:00 on; the second is in both.
+    midnight = START - 5 * HOUR
+    days = [midnight + day * 24 * HOUR for day in range(3)]
+    by_day = await world.epochs.node_earned(ada, node, days)
+    assert by_day is not None
+    # Alone, it has the whole pool each hour; without bytes in the first.
+    assert [(each.start, each.category, each.amount) for each in by_day] == [
+        (days[0], "availability", 19_000_000),
+        (days[0], "usage", 9_000_000),
+        (days[1], "availability", 11_000_000),
+        (days[1], "usage", 5_500_000),
+    ]
+    await world.check()
+    # Days go too, by months.
+    assert (await world.epochs.prune(FOREVER, START.date())).months == 0
+    assert (await world.epochs.prune(FOREVER, START.date() + timedelta(days=31))).months == 1
+    left = await world.epochs.node_earned(ada, node, whole)
+    assert left is not None
+    assert [each.amount for each in left] == [7_000_000, 3_500_000]
+
+
+# --- several at once ------------------------------------------------------------------------------
 
 
 async def test_two_closers_at_once_close_one_after_the_other(world: World) -> None:

@@ -336,9 +336,8 @@ class Twin:
         for entry in fresh.values():
             for posting in entry.postings:
                 accounts[posting.user_id, posting.account, posting.category] += posting.amount
-        if any(
-            amount < 0 for (_, account, _), amount in accounts.items() if account in ("claimable", "claimed")
-        ):
+        bounded = ("final", "claimable", "claimed")
+        if any(amount < 0 for (_, account, _), amount in accounts.items() if account in bounded):
             return None
         self.accounts, self.entries = accounts, self.entries | fresh
         return len(fresh)

@@ -664,3 +664,75 @@ async def test_a_decision_and_a_close_at_the_same_moment_lose_nothing(stores: St
     assert pending + final == level.earned
     assert level.earned > 0
     assert await stores.ledger.check() == []
+
+
+async def rewards(stores: Stores, user_id: UUID) -> list[tuple[int, int, int, int]]:
+    """What each of whom they brought earned them: pending, released, held and taken back."""
+    found = await stores.referrals.rewarded(user_id, None, None, 100)
+    return [
+        (each.pending, each.earned - each.pending - each.held, each.held, each.reversed) for each in found
+    ]
+
+
+async def test_what_somebody_brought_is_pending_until_a_midnight(stores: Stores) -> None:
+    parent = await join(stores, None)
+    child = await join(stores, await add_code(stores, parent))
+    terms = structs.replace(EPOCH_TERMS, hold_seconds=3 * HOUR_SECONDS)
+    closed: list[Epoch] = []
+    while not closed or (closed[-1].ends_at - closed[0].ends_at) < timedelta(hours=41):
+        worked = [child] if len(closed) < 14 else []
+        closed.append(await close_one(stores, terms, *worked))
+        # An epoch's are final with the first midnight at which the epoch itself is.
+        final = sum(
+            ceiling(epoch.ends_at + timedelta(hours=3)) <= closed[-1].ends_at for epoch in closed[:14]
+        )
+        count = min(len(closed), 14)
+        assert await rewards(stores, parent) == [((count - final) * 200_000, final * 200_000, 0, 0)]
+        pending, _, in_final = await accounts(stores, parent)
+        assert (pending, in_final) == ((count - final) * 200_000, final * 200_000)
+    assert await rewards(stores, parent) == [(0, 14 * 200_000, 0, 0)]
+    (first, *_) = await stores.referrals.counts(parent)
+    assert (first.earned, first.pending, first.reversed) == (14 * 200_000, 0, 0)
+
+
+def ceiling(at: datetime) -> datetime:
+    """The first midnight that is not before `at`."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if midnight == at else midnight + timedelta(days=1)
+
+
+async def test_what_was_held_and_what_was_taken_back_is_told_apart(stores: Stores) -> None:
+    parent = await join(stores, None)
+    code = await add_code(stores, parent)
+    child = await join(stores, code)
+    odd = await join(stores, code, Trait("disposable", "mailinator.com"))
+    terms = structs.replace(EPOCH_TERMS, hold_seconds=30 * HOUR_SECONDS)
+    for _ in range(3):
+        await close_one(stores, terms, child, odd)
+    # The newest first; each has half of the pool.
+    assert await rewards(stores, parent) == [(0, 0, 300_000, 0), (300_000, 0, 0, 0)]
+    await stores.referrals.decide(child, "refused", NOW, new_id(), "farm", subtree=False)
+    assert await rewards(stores, parent) == [(0, 0, 300_000, 0), (0, 0, 0, 300_000)]
+    await stores.referrals.decide(odd, "released", NOW, new_id(), "known", subtree=False)
+    assert await rewards(stores, parent) == [(0, 300_000, 0, 0), (0, 0, 0, 300_000)]
+    await stores.referrals.decide(child, "released", NOW, new_id(), "a mistake", subtree=False)
+    await close_one(stores, terms, child, odd)
+    assert await rewards(stores, parent) == [(100_000, 300_000, 0, 0), (100_000, 0, 0, 300_000)]
+    assert await accounts(stores, parent) == (200_000, 0, 300_000)
+    (first, *_) = await stores.referrals.counts(parent)
+    assert (first.earned, first.pending, first.held, first.reversed) == (500_000, 200_000, 0, 300_000)
+
+
+async def test_rewards_come_page_by_page_and_by_level(stores: Stores) -> None:
+    top, middle, below = await chain(stores, 3)
+    lazy = await join(stores, top.hex.upper())
+    await close_one(stores, EPOCH_TERMS, middle, below)
+    whole = await stores.referrals.rewarded(top, None, None, 100)
+    # Whoever brought nothing is not among them.
+    people = [await stores.referrals.referral(user_id) for user_id in (below, middle, lazy)]
+    ids = [each.referral_id for each in people if each is not None]
+    assert [(each.referral_id, each.level) for each in whole] == [(ids[0], 2), (ids[1], 1)]
+    assert await stores.referrals.rewarded(top, None, None, 1) == whole[:1]
+    assert await stores.referrals.rewarded(top, None, whole[0].referral_id, 9) == whole[1:]
+    assert await stores.referrals.rewarded(top, 1, None, 9) == whole[1:]
+    assert await stores.referrals.rewarded(top, 3, None, 9) == []

@@ -98,6 +98,8 @@ async def running_api(page: Path, stores: Stores | None = None, **flags: Any) ->
             abuse=house.abuse,
             scores=house.scores,
             referrals=house.referrals,
+            campaigns=house.campaigns,
+            oversight=house.oversight(presence),
         )
         app = create_app(
             config=config,

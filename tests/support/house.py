@@ -1,6 +1,6 @@
 """The services over memory adapters or others, with a clock that stands still."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import cache
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +14,7 @@ from core.messages import enrol_bytes, token_bytes
 from services.abuse import Abuse
 from services.accounts import AccountSettings, AccountStores, make_accounts
 from services.audit import Audit
+from services.campaigns import Campaigns
 from services.common_passwords import CommonPasswords
 from services.disposable import DisposableDomains
 from services.earnings import Earnings
@@ -21,6 +22,7 @@ from services.explain import Explanations
 from services.mail import Renderer
 from services.networks import Networks
 from services.nodes import Nodes
+from services.oversight import Oversight
 from services.passwords import Passwords
 from services.referrals import Referrals
 from services.revocations import Revocations, Revoked
@@ -31,7 +33,7 @@ from services.sessions import Sessions
 from services.staff import Staff
 from services.statistics import Statistics
 from services.tokens import Tokens
-from storage.base import Burst, Node, ReferralTerms, Tier, User
+from storage.base import Burst, Node, Presence, ReferralTerms, Tier, User
 from storage.memory import MemoryDatabase, MemoryThrottle
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -95,6 +97,8 @@ class House:
                 nodes=stores.nodes,
                 uptime=stores.uptime,
                 ledger=stores.ledger,
+                referrals=stores.referrals,
+                statistics=stores.statistics,
                 throttle=self.throttle,
             ),
             settings=AccountSettings(public_url=PAGE_URL, link_ttl=LINK_TTL, reset_ttl=RESET_TTL),
@@ -121,7 +125,7 @@ class House:
             changed=self._status_changed,
         )
         self.earnings = Earnings(
-            uptime=stores.uptime,
+            figures=stores.figures,
             ledger=stores.ledger,
             epochs=stores.epochs,
             users=stores.users,
@@ -131,7 +135,19 @@ class House:
         self.explanations = Explanations(epochs=stores.epochs, ledger=stores.ledger)
         self.claims = Claims(ledger=stores.ledger, epochs=stores.epochs, users=stores.users, clock=self.clock)
         self.scores = Scores(stores.scores, stores.nodes)
+        self.campaigns = Campaigns(store=stores.campaigns, audit=self.audit, clock=self.clock)
         self.statistics = Statistics(stores.statistics, self.clock, hour_days=35, day_days=1100)
+
+    def oversight(self, presence: Presence) -> Oversight:
+        """What the staff sees of epochs and proofs; `presence` knows the processes."""
+        return Oversight(
+            epochs=self.stores.epochs,
+            uptime=self.uptime,
+            presence=presence,
+            audit=self.audit,
+            clock=self.clock,
+            grace=timedelta(seconds=SETTLING),
+        )
 
     async def person(self, email: str = "ada@example.com") -> User:
         """An account, there already or made now."""

@@ -1,5 +1,7 @@
 """The durable stores over one database, and short ways to fill them."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -9,9 +11,11 @@ from core.clock import new_id
 from storage.base import (
     AbuseStore,
     AuditLog,
+    CampaignStore,
     ConfirmationStore,
     DayStore,
     EpochStore,
+    FigureStore,
     IdempotencyStore,
     LedgerStore,
     LoginSession,
@@ -19,6 +23,7 @@ from storage.base import (
     Node,
     NodeStore,
     Outbox,
+    ProofStore,
     ReferralStore,
     ScoreStore,
     SecondFactorStore,
@@ -31,14 +36,17 @@ from storage.base import (
 from storage.memory import (
     MemoryAbuse,
     MemoryAuditLog,
+    MemoryCampaigns,
     MemoryConfirmations,
     MemoryDatabase,
     MemoryDays,
     MemoryEpochs,
+    MemoryFigures,
     MemoryIdempotency,
     MemoryLedger,
     MemoryNodes,
     MemoryOutbox,
+    MemoryProofs,
     MemoryReferrals,
     MemoryScores,
     MemorySecondFactors,
@@ -51,13 +59,16 @@ from storage.postgres import (
     Pool,
     PostgresAbuse,
     PostgresAuditLog,
+    PostgresCampaigns,
     PostgresConfirmations,
     PostgresDays,
     PostgresEpochs,
+    PostgresFigures,
     PostgresIdempotency,
     PostgresLedger,
     PostgresNodes,
     PostgresOutbox,
+    PostgresProofs,
     PostgresReferrals,
     PostgresScores,
     PostgresSecondFactors,
@@ -143,6 +154,10 @@ class Stores:
     ledger: LedgerStore
     referrals: ReferralStore
     epochs: EpochStore
+    campaigns: CampaignStore
+    figures: FigureStore
+    # All of one moment, and what proves that it fits together.
+    moment: Callable[[], AbstractAsyncContextManager[tuple[ProofStore, "Stores"]]]
 
     async def add_user(self) -> UUID:
         """Add a user; returns the id."""
@@ -160,7 +175,12 @@ class Stores:
 def memory_stores(database: MemoryDatabase | None = None) -> Stores:
     """Stores in memory."""
     database = database or MemoryDatabase()
-    return Stores(
+
+    @asynccontextmanager
+    async def moment() -> AsyncIterator[tuple[ProofStore, Stores]]:
+        yield MemoryProofs(database), stores
+
+    stores = Stores(
         MemoryUsers(database),
         MemorySessions(database),
         MemoryNodes(database),
@@ -177,11 +197,21 @@ def memory_stores(database: MemoryDatabase | None = None) -> Stores:
         MemoryLedger(database),
         MemoryReferrals(database),
         MemoryEpochs(database),
+        MemoryCampaigns(database),
+        MemoryFigures(database),
+        moment,
     )
+    return stores
 
 
 def postgres_stores(pool: Pool) -> Stores:
     """Stores on PostgreSQL."""
+
+    @asynccontextmanager
+    async def moment() -> AsyncIterator[tuple[ProofStore, Stores]]:
+        async with pool.snapshot(60) as snapshot:
+            yield PostgresProofs(snapshot), postgres_stores(snapshot)
+
     return Stores(
         PostgresUsers(pool),
         PostgresSessions(pool),
@@ -199,4 +229,7 @@ def postgres_stores(pool: Pool) -> Stores:
         PostgresLedger(pool),
         PostgresReferrals(pool),
         PostgresEpochs(pool),
+        PostgresCampaigns(pool),
+        PostgresFigures(pool),
+        moment,
     )

@@ -87,12 +87,12 @@ ORDER BY 1, 2, 3 LIMIT 1
 
 -- name: check_account
 SELECT user_id, account FROM ledger_balance
-WHERE (user_id = '00000000-0000-0000-0000-000000000000') <> (account IN ('issued', 'unallocated', 'corrections'))
+WHERE (user_id = '00000000-0000-0000-0000-000000000000') <> (account IN ('issued', 'unallocated', 'corrections', 'lost'))
 ORDER BY user_id, account LIMIT 1
 
 -- name: check_overdrawn
 SELECT user_id, account, category, amount FROM ledger_balance
-WHERE amount < 0 AND account IN ('claimable', 'claimed') OR amount > 0 AND account = 'issued'
+WHERE amount < 0 AND account IN ('final', 'claimable', 'claimed') OR amount > 0 AND account = 'issued'
 ORDER BY user_id, account, category LIMIT 1
 
 -- name: check_reversal

@@ -78,7 +78,8 @@ WHERE referral_id = $1
 
 -- name: referees_1
 SELECT referral_id, joined_at, active_at, state, coalesce(s.amount - s.taken, 0) AS earned,
-       coalesce(s.held, 0) AS held
+       coalesce(s.held, 0) AS held, coalesce(s.taken, 0) AS reversed,
+       coalesce(due_after(s.due_at, s.due, (SELECT starts_at FROM epoch WHERE closed_at IS NULL)), 0) AS pending
 FROM referral_now r LEFT JOIN referral_sum s ON s.user_id = $1 AND s.referee_id = r.user_id
 WHERE parent_id = $1 AND ($2::uuid IS NULL OR referral_id < $2)
 ORDER BY referral_id DESC
@@ -86,7 +87,8 @@ LIMIT $3
 
 -- name: referees_2
 SELECT referral_id, joined_at, active_at, state, coalesce(s.amount - s.taken, 0) AS earned,
-       coalesce(s.held, 0) AS held
+       coalesce(s.held, 0) AS held, coalesce(s.taken, 0) AS reversed,
+       coalesce(due_after(s.due_at, s.due, (SELECT starts_at FROM epoch WHERE closed_at IS NULL)), 0) AS pending
 FROM referral_now r LEFT JOIN referral_sum s ON s.user_id = $1 AND s.referee_id = r.user_id
 WHERE second_id = $1 AND ($2::uuid IS NULL OR referral_id < $2)
 ORDER BY referral_id DESC
@@ -94,11 +96,21 @@ LIMIT $3
 
 -- name: referees_3
 SELECT referral_id, joined_at, active_at, state, coalesce(s.amount - s.taken, 0) AS earned,
-       coalesce(s.held, 0) AS held
+       coalesce(s.held, 0) AS held, coalesce(s.taken, 0) AS reversed,
+       coalesce(due_after(s.due_at, s.due, (SELECT starts_at FROM epoch WHERE closed_at IS NULL)), 0) AS pending
 FROM referral_now r LEFT JOIN referral_sum s ON s.user_id = $1 AND s.referee_id = r.user_id
 WHERE third_id = $1 AND ($2::uuid IS NULL OR referral_id < $2)
 ORDER BY referral_id DESC
 LIMIT $3
+
+-- name: rewarded
+-- Those who brought $1 something, of level $2 if that is given.
+SELECT referral_id, s.level, joined_at, active_at, state, s.amount - s.taken AS earned, s.held, s.taken AS reversed,
+       due_after(s.due_at, s.due, (SELECT starts_at FROM epoch WHERE closed_at IS NULL)) AS pending
+FROM referral_sum s JOIN referral_now r ON r.user_id = s.referee_id
+WHERE s.user_id = $1 AND ($2::smallint IS NULL OR s.level = $2) AND ($3::uuid IS NULL OR referral_id < $3)
+ORDER BY referral_id DESC
+LIMIT $4
 
 -- name: counts
 WITH brought AS (
@@ -108,7 +120,8 @@ WITH brought AS (
     UNION ALL
     SELECT 3, active_at, state FROM referral_now WHERE third_id = $1
 ), paid AS (
-    SELECT level, sum(amount - taken) AS earned, sum(held) AS held
+    SELECT level, sum(amount - taken) AS earned, sum(held) AS held, sum(taken) AS reversed,
+           sum(due_after(due_at, due, (SELECT starts_at FROM epoch WHERE closed_at IS NULL))) AS pending
     FROM referral_sum WHERE user_id = $1
     GROUP BY level
 )
@@ -116,21 +129,24 @@ SELECT level, count(state) AS people,
        count(*) FILTER (WHERE active_at IS NOT NULL AND state = 'good') AS active,
        count(*) FILTER (WHERE state = 'review') AS review,
        count(*) FILTER (WHERE state = 'refused') AS refused,
-       coalesce(max(p.earned), 0) AS earned, coalesce(max(p.held), 0) AS held
+       coalesce(max(p.earned), 0) AS earned, coalesce(max(p.held), 0) AS held,
+       coalesce(max(p.reversed), 0) AS reversed, coalesce(max(p.pending), 0) AS pending
 FROM (VALUES (1), (2), (3)) AS levels (level) LEFT JOIN brought USING (level) LEFT JOIN paid p USING (level)
 GROUP BY level
 ORDER BY level
 
 -- name: activate
-UPDATE referral SET active_at = $1
-WHERE user_id IN (
+-- In the order in which whoever decides locks them.
+WITH due AS (
     SELECT r.user_id
     FROM referral r JOIN node_state s USING (user_id)
     WHERE r.active_at IS NULL
     GROUP BY r.user_id
     HAVING sum(s.confirmed_s) >= $2
-    ORDER BY r.user_id
+), mine AS (
+    SELECT user_id FROM referral WHERE user_id IN (SELECT user_id FROM due) ORDER BY user_id FOR NO KEY UPDATE
 )
+UPDATE referral r SET active_at = $1 FROM mine m WHERE r.user_id = m.user_id AND r.active_at IS NULL
 
 -- name: reviews
 SELECT user_id, referral_id, parent_id, second_id, third_id, code, joined_at, active_at, state, decision,
@@ -176,23 +192,53 @@ SELECT pg_advisory_xact_lock(6006)
 SELECT number, starts_at FROM epoch WHERE closed_at IS NULL
 
 -- name: paid_for
-SELECT user_id, sum(amount - taken) AS amount, sum(held) AS held
+SELECT user_id, referee_id, amount, held, taken, lost
 FROM referral_sum
 WHERE referee_id = ANY($1::uuid[])
-GROUP BY user_id
-ORDER BY user_id
+ORDER BY user_id, referee_id
+
+-- name: lock_funds
+-- In the order in which whoever books locks them.
+SELECT user_id, account, amount FROM ledger_balance
+WHERE user_id = ANY($1::uuid[]) AND category = 'referral'
+ORDER BY user_id, account, category
+FOR UPDATE
+
+-- name: pending_funds
+-- What is pending matures after the end of the newest closed epoch, $2.
+SELECT user_id, matures_at, sum(amount) AS amount FROM ledger_posting
+WHERE user_id = ANY($1::uuid[]) AND account = 'pending' AND category = 'referral' AND matures_at > $2
+GROUP BY user_id, matures_at
+HAVING sum(amount) > 0
+ORDER BY user_id, matures_at
 
 -- name: settle
-UPDATE referral_sum SET held = 0, taken = CASE WHEN $2 = 'refused' THEN amount ELSE taken END
-WHERE referee_id = ANY($1::uuid[]) AND (held > 0 OR $2 = 'refused')
+-- What is taken back is due no more.
+UPDATE referral_sum s
+SET held = n.held, taken = n.taken, lost = n.lost,
+    due_at = CASE WHEN n.taken + n.lost > s.taken + s.lost THEN '{}' ELSE s.due_at END,
+    due = CASE WHEN n.taken + n.lost > s.taken + s.lost THEN '{}' ELSE s.due END
+FROM unnest($1::uuid[], $2::uuid[], $3::numeric[], $4::numeric[], $5::numeric[])
+     AS n (user_id, referee_id, held, taken, lost)
+WHERE s.user_id = n.user_id AND s.referee_id = n.referee_id
 
 -- name: keep_sums
--- Of closing_commission, which an epoch's close made by "commissions".
-INSERT INTO referral_sum AS s (user_id, referee_id, level, amount, held)
-SELECT user_id, referee_id, level, amount, CASE WHEN held THEN amount ELSE 0 END
+-- Of closing_commission, which an epoch's close made by "commissions". What is not held becomes final at $1, as what
+-- was the last of those before may do, too; the first of them is final if that was by $2. There are arrays of both, so
+-- that no row needs to be looked up but its own.
+INSERT INTO referral_sum AS s (user_id, referee_id, level, amount, held, due_at, due)
+SELECT user_id, referee_id, level, amount, CASE WHEN held THEN amount ELSE 0 END,
+       CASE WHEN held THEN '{}' ELSE ARRAY[$1::timestamptz] END, CASE WHEN held THEN '{}' ELSE ARRAY[amount] END
 FROM closing_commission
 ORDER BY user_id, referee_id
-ON CONFLICT (user_id, referee_id) DO UPDATE SET amount = s.amount + EXCLUDED.amount, held = s.held + EXCLUDED.held
+ON CONFLICT (user_id, referee_id) DO UPDATE
+SET amount = s.amount + EXCLUDED.amount, held = s.held + EXCLUDED.held,
+    due_at = s.due_at[1 + coalesce((s.due_at[1] <= $2::timestamptz)::integer, 0):]
+             || CASE WHEN s.due_at[cardinality(s.due_at)] = $1::timestamptz THEN '{}' ELSE EXCLUDED.due_at END,
+    due = CASE WHEN EXCLUDED.held = 0 AND s.due_at[cardinality(s.due_at)] = $1::timestamptz
+               THEN s.due[1 + (s.due_at[1] <= $2::timestamptz)::integer:cardinality(s.due) - 1]
+                    || s.due[cardinality(s.due)] + EXCLUDED.due[1]
+               ELSE s.due[1 + coalesce((s.due_at[1] <= $2::timestamptz)::integer, 0):] || EXCLUDED.due END
 
 -- name: earned
 CREATE TEMP TABLE work_earned ON COMMIT DROP AS

@@ -1,5 +1,7 @@
 """What was earned, as the API tells it: enough to compute it again."""
 
+import csv
+import io
 from typing import Any
 from uuid import UUID
 
@@ -210,3 +212,102 @@ async def test_summary_is_answered_304_while_nothing_changes(api: Api) -> None:
     first = await api.call("GET", "/earnings/summary", token=token)
     headers = {"If-None-Match": first.headers["etag"]}
     assert (await api.call("GET", "/earnings/summary", token=token, headers=headers)).status_code == 304
+
+
+async def test_the_copy_of_everything_has_referrals_and_the_nodes_sessions(api: Api) -> None:
+    _, (token, *_) = await farmed(api)
+    code = (await api.call("POST", "/referrals/codes", {}, token=token)).json()["code"]
+    copy = (await api.call("GET", "/me/export", token=token)).json()
+    assert [each["shown"] for each in copy["referral_codes"]] == [code]
+    assert (copy["joined_by"], copy["referrals"]) == (None, [])
+    (session,) = copy["node_sessions"]
+    assert session["node_id"] == copy["nodes"][0]["node_id"]
+    assert (session["address"], session["closed_at"]) == ("198.51.100.7", None)
+
+
+async def test_the_history_comes_as_a_table_too(api: Api) -> None:
+    _, (token, *_) = await farmed(api)
+    answer = await api.call("GET", "/earnings/history.csv", token=token)
+    assert answer.headers["content-type"].partition(";")[0] == "text/csv"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    history = (await get(api, "/earnings/history?limit=200", token))["items"]
+    lines = [(item, line) for item in history for line in item["lines"]]
+    assert len(rows) == len(lines) > 8
+    for row, (item, line) in zip(rows, lines, strict=True):
+        assert (row["entry_id"], row["key"], row["kind"]) == (
+            str(item["entry_id"]),
+            item["key"],
+            item["kind"],
+        )
+        assert (row["account"], row["category"], row["micro_points"]) == (
+            line["account"],
+            line["category"],
+            line["amount"],
+        )
+        assert (row["matures_at"] == "") == (line["matures_at"] is None)
+    summary = await get(api, "/earnings/summary", token)
+    assert str(sum(int(row["micro_points"]) for row in rows)) == summary["balance"]
+
+
+async def test_a_table_without_bookings_has_its_head(api: Api) -> None:
+    token = (await api.sign_in())["access_token"]
+    answer = await api.call("GET", "/earnings/history.csv", token=token)
+    assert answer.text.splitlines() == ["entry_id,at,epoch,kind,key,category,account,micro_points,matures_at"]
+
+
+async def test_nodes_add_up_to_what_their_owner_has(api: Api) -> None:
+    _, (_, token, _) = await farmed(api)
+    nodes = [node["node_id"] for node in (await get(api, "/nodes", token))["items"]]
+    assert len(nodes) == 2
+    for period in ("hour", "day", "week", "month"):
+        whole = await get(api, f"/earnings/series?period={period}", token)
+        parts = [await get(api, f"/earnings/series?period={period}&node_id={node}", token) for node in nodes]
+        assert [part["node_id"] for part in parts] == nodes
+        assert sum(int(part["amount"]) for part in parts) == int(whole["amount"]) > 0
+        for points in zip(whole["points"], *(part["points"] for part in parts), strict=True):
+            amounts = [point["amount"] for point in points]
+            assert (amounts[0] is None) == all(amount is None for amount in amounts[1:])
+            assert int(amounts[0] or 0) == sum(int(amount or 0) for amount in amounts[1:])
+            assert len({(point["start"], point["end"], point["complete"]) for point in points}) == 1
+    for node, part in zip(nodes, parts, strict=True):
+        page = await get(api, f"/nodes/{node}/earnings", token)
+        assert [each["epoch"] for each in page["items"]] == [4, 3, 2, 1]
+        assert sum(int(each["amount"]) for each in page["items"]) == int(part["amount"])
+        explained = {each["node_id"]: each for each in (await get(api, "/earnings/epochs/3", token))["nodes"]}
+        third = page["items"][1]
+        for name in ("seconds", "bytes", "availability", "usage", "score", "gate"):
+            assert third[name] == explained[node][name]
+        first = await get(api, f"/nodes/{node}/earnings?limit=3", token)
+        rest = await get(api, f"/nodes/{node}/earnings?limit=3&cursor={first['next_cursor']}", token)
+        assert first["items"] + rest["items"] == page["items"]
+        assert rest["next_cursor"] is None
+
+
+async def test_of_others_nodes_nothing_is_told(api: Api) -> None:
+    _, (token, other, _) = await farmed(api, 1)
+    (node,) = (await get(api, "/nodes", token))["items"]
+    for node_id in (node["node_id"], str(new_id())):
+        for path in (f"/earnings/series?node_id={node_id}", f"/nodes/{node_id}/earnings"):
+            answer = await api.call("GET", path, token=other)
+            assert (answer.status_code, answer.json()["code"]) == (404, "node_not_found")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "Pacific/Apia", "America/St_Johns"])
+async def test_days_of_any_zone_add_up_to_all_there_is(api: Api, zone: str) -> None:
+    farm, (_, token, _) = await farmed(api, 26)
+    assert (await api.call("PATCH", "/me", {"time_zone": zone}, token=token)).status_code == 200
+    balance = (await get(api, "/earnings/summary", token))["balance"]
+    for period in ("hour", "day", "week", "month"):
+        series = await get(api, f"/earnings/series?period={period}", token)
+        assert (series["amount"], series["time_zone"]) == (balance, zone)
+    days = [p for p in (await get(api, "/earnings/series", token))["points"] if p["amount"] is not None]
+    hours = (await get(api, "/earnings/series?period=hour", token))["points"]
+    for day in days:
+        # An hour is of the day in which it began.
+        mine = [int(p["amount"]) for p in hours if p["amount"] and day["start"] <= p["start"] < day["end"]]
+        assert int(day["amount"]) == sum(mine)
+    epoch = await api.house.stores.epochs.open()
+    assert epoch is not None
+    assert [day["complete"] for day in days[:-1]] == [True] * (len(days) - 1)
+    assert farm is not None

@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.api import Api
 from support.callers import Callers, make_callers
+from support.earned import TERMS, Farm
 from support.house import PASSWORD
 
 from core.clock import new_id
+from storage.base import ReferralTerms
 
 HOME = "93.184.216.34"
 OFFICE = "203.0.114.9"
@@ -301,3 +304,45 @@ async def test_a_burst_is_held_for_review(api: Api, callers: Callers) -> None:
     assert [[(each["kind"], each["value"]) for each in one["evidence"]] for one in found] == [
         [("burst", "5")]
     ] * 5
+
+
+async def test_what_each_of_them_brought_is_told_and_nobody_is_named(api: Api) -> None:
+    token = (await api.sign_in())["access_token"]
+    code = await new_code(api, token)
+    children = []
+    for name in ("bob", "cleo"):
+        await register(api, f"{name}@example.com", code)
+        user = await api.house.user_store.by_email(f"{name}@example.com")
+        assert user is not None
+        children.append(user)
+    terms = replace(TERMS, referral_pool=10**9, referrals=ReferralTerms(active_seconds=60), hold_seconds=3600)
+    farm = await Farm.begin(api.house, terms)
+    nodes = [await farm.node(child) for child in children]
+    for number in range(30):
+        await farm.work({nodes[0]: 60, **({nodes[1]: 60} if number < 2 else {})}, minutes=1)
+        await api.house.stores.referrals.activate(api.house.clock.now(), 60)
+        await farm.close()
+    token = (await api.sign_in())["access_token"]
+    page = (await api.call("GET", "/referrals/rewards", token=token)).json()
+    cleo, bob = page["items"]
+    assert (bob["level"], bob["state"], bob["reversed"], bob["held"]) == (1, "good", "0", "0")
+    for each in (bob, cleo):
+        assert int(each["earned"]) == int(each["pending"]) + int(each["released"]) + int(each["held"])
+    # The first day's are final, those of the second are not.
+    assert (cleo["pending"], cleo["released"]) == ("0", str(2 * farm.pool // 2 // 5))
+    assert int(bob["pending"]) > 0
+    assert int(bob["released"]) > int(cleo["released"])
+    rewards = (await api.call("GET", "/rewards", token=token)).json()
+    assert int(rewards["pending"]) == int(bob["pending"])
+    assert int(rewards["balance"]) == int(bob["earned"]) + int(cleo["earned"])
+    (level, *_) = (await summary(api, token))["levels"]
+    for name in ("earned", "pending", "released", "held", "reversed"):
+        assert int(level[name]) == int(bob[name]) + int(cleo[name])
+    assert not any(str(child.user_id) in str(page) for child in children)
+    first = (await api.call("GET", "/referrals/rewards?limit=1", token=token)).json()
+    rest = (
+        await api.call("GET", f"/referrals/rewards?limit=1&cursor={first['next_cursor']}", token=token)
+    ).json()
+    assert (first["items"] + rest["items"], rest["next_cursor"]) == (page["items"], None)
+    assert (await api.call("GET", "/referrals/rewards?level=2", token=token)).json()["items"] == []
+    assert (await api.call("GET", "/referrals/rewards?level=4", token=token)).status_code == 400

@@ -85,7 +85,7 @@ class Site:
     def jobs(self) -> Jobs:
         """One more jobs process."""
         earnings = Earnings(
-            uptime=self.stores.uptime,
+            figures=self.stores.figures,
             ledger=self.stores.ledger,
             epochs=self.stores.epochs,
             users=self.stores.users,

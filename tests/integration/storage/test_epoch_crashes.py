@@ -1,98 +1,57 @@
 """A close that is killed at any of its statements leaves nothing behind, and is made up for by the next."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from support.stores import make_node, make_user
+from support.crashes import FOREVER
+from support.histories import Histories, Work
+from support.processes import python_environment
 
-from core.clock import new_id
-from core.errors import StorageUnavailable
-from storage.base import Batch, Opened, Record, Report
-from storage.base.epochs import HoldBack, Terms
+from storage.base.epochs import FirstHours, HoldBack, Streak, Terms
 from storage.postgres import (
     Pool,
-    PostgresEpochs,
-    PostgresLedger,
-    PostgresNodes,
-    PostgresUptime,
-    PostgresUsers,
     connect,
 )
+from storage.scores import FIRST_FORMULA
 
-START = datetime(2026, 3, 4, 5, tzinfo=UTC)
-FIRST_HOUR = int(START.timestamp()) // 3600
-LATER = START + timedelta(days=365)
 TERMS = Terms(
     availability_pool=1_000_000,
     usage_pool=500_000,
-    bonus_pool=0,
-    referral_pool=0,
+    bonus_pool=10_000,
+    referral_pool=100_000,
     unmeasured_score=5000,
     hold_seconds=3600,
     holdback=[HoldBack(days=30, share=2500)],
-    streak=None,
-    first_hours=None,
+    streak=Streak(days=1, least_seconds=600, amount=777),
+    first_hours=FirstHours(hours=1, share=5000),
     minimum_payout=1,
 )
+# What a close writes to.
 TABLES = (
     "epoch",
     "epoch_pool",
     "epoch_node",
+    "epoch_person",
+    "campaign",
+    "campaign_epoch",
+    "earner",
+    "referral_sum",
     "ledger_entry",
     "ledger_posting",
     "ledger_balance",
     "ledger_sum",
 )
+EVERYTHING = " UNION ALL ".join(
+    f"SELECT '{table}' AS name, md5(string_agg(t::text, ',' ORDER BY t::text)) AS rows FROM {table} t"
+    for table in TABLES
+)
 
 
-class Killed:
-    """A connection whose server process is ended before its statement of number `at`."""
-
-    def __init__(self, connection: Any, pool: Pool, at: int) -> None:
-        self._connection = connection
-        self._pool = pool
-        self._left = at
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._connection, name)
-
-        async def call(*args: Any) -> Any:
-            self._left -= 1
-            if self._left == 0:
-                process = self._connection.get_server_pid()
-                await self._pool.fetch("SELECT pg_terminate_backend($1, 5000)", process)
-            return await method(*args)
-
-        return call
-
-
-class Dangerous(Pool):
-    """Connections of which those for long work are killed at the statement `at`."""
-
-    def __init__(self, pool: Pool, at: int) -> None:
-        self.pool = pool
-        self.at = at
-
-    @asynccontextmanager
-    async def transaction(self, timeout: float | None = None) -> AsyncIterator[Any]:
-        async with self.pool.transaction(timeout) as connection:
-            yield Killed(connection, self.pool, self.at)
-
-
-async def everything(pool: Pool) -> dict[str, list[Any]]:
-    """All rows of all tables that a close writes, but for the times of booking."""
-    return {
-        table: [
-            row["text"]
-            for row in await pool.fetch(
-                f"SELECT (to_jsonb(t) - 'booked_at' - 'entry_id')::text AS text FROM {table} t ORDER BY 1"
-            )
-        ]
-        for table in TABLES
-    }
+async def everything(pool: Pool) -> dict[str, str]:
+    """All rows of all tables that a close writes, in short."""
+    return {row["name"]: row["rows"] for row in await pool.fetch(EVERYTHING)}
 
 
 @pytest.fixture
@@ -102,52 +61,56 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
     await pool.close()
 
 
-async def test_a_close_that_is_killed_anywhere_leaves_nothing_behind(pool: Pool) -> None:
-    user = make_user()
-    assert await PostgresUsers(pool).add(user)
-    old = make_node(user.user_id, created_at=START - timedelta(days=90))
-    young = make_node(user.user_id, created_at=START)
-    uptime, epochs = PostgresUptime(pool), PostgresEpochs(pool)
-
-    async def report(sequence: int, start: int, end: int) -> None:
-        records: list[Record] = []
-        for node in (old, young):
-            connection = new_id()
-            records.append(Opened(node.node_id, connection, int(START.timestamp()) * 1000, "192.0.2.1"))
-            at_s = FIRST_HOUR * 3600 + end
-            records.append(Report(node.node_id, connection, FIRST_HOUR, start, end, at_s, bytes_up=end))
-        await uptime.apply([Batch("worker", sequence, records)], {})
-
-    for node in (old, young):
-        assert await PostgresNodes(pool).enrol(node)
-    await epochs.set_terms(TERMS, START)
-    await epochs.begin(START, 3600)
-    await report(1, 0, 60)
-    assert await epochs.close(LATER, START + timedelta(hours=1))
+async def test_a_process_that_is_killed_anywhere_in_a_close_leaves_all_of_it_or_nothing(
+    pool: Pool, postgres_dsn: str
+) -> None:
+    history = Histories(pool, FIRST_FORMULA)
+    await history.begin(TERMS)
+    for place in range(3):
+        await history.join(place - 1 if place else None, None)
+        await history.enrol(place, 24 * 80 * place, "192.0.2.1")
+        await history.work(Work(place, place, 0, 0, 1000 + place, 1000), late=False)
+    await history.activate(600)
+    await history.campaign("DE", range(60, 300), 3333, 1000)
+    await history.close()
     # Late: the next close has corrections, and something to release and to pay too.
-    await uptime.apply(
-        [Batch("worker", 2, [Report(young.node_id, new_id(), FIRST_HOUR, 60, 900, FIRST_HOUR * 3600)])], {}
+    for place in range(3):
+        await history.work(Work(place, 0, -1, 1500, 100 + place, 9**place), late=False)
+        await history.work(Work(place, 0, 0, 0, 100 + place, 9), late=False)
+    await history.agree_in_all()
+    before, statement, outcome = await everything(pool), 0, "killed"
+    closer = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "support.crashes", postgres_dsn),
+        env=python_environment(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
-    before, statement = await everything(pool), 0
-    while True:
+    assert closer.stdin is not None
+    assert closer.stdout is not None
+
+    while outcome == "killed" and await everything(pool) == before:
         statement += 1
-        try:
-            epoch = await PostgresEpochs(Dangerous(pool, statement)).close(LATER, START + timedelta(hours=2))
-        except StorageUnavailable:
-            assert await everything(pool) == before
-            continue
-        break
-    assert epoch is not None
-    assert statement > 25
-    keys = [row["key"] for row in await pool.fetch("SELECT key FROM ledger_entry ORDER BY entry_id")]
-    assert keys == [
-        "epoch:1:availability",
-        "epoch:1:usage",
+        closer.stdin.write(f"{statement}\n".encode())
+        outcome = (await closer.stdout.readline()).decode().strip()
+    closer.stdin.close()
+    assert await closer.wait() == 0
+
+    # Either the commit was the last that it sent, or nobody killed it any more.
+    assert outcome in {"killed", "closed"}
+    assert statement > 30
+    await history.memory.epochs.close(FOREVER, FOREVER)
+    await history.agree_in_all()
+    keys = {row["key"] for row in await pool.fetch("SELECT key FROM ledger_entry WHERE epoch = 2")}
+    assert keys == {
         "epoch:2:availability",
         "epoch:2:usage",
+        "epoch:2:bonus",
+        "epoch:2:referral",
         "correction:1:availability",
+        "correction:1:usage",
         "epoch:2:release",
         "epoch:2:payable",
-    ]
-    assert await PostgresLedger(pool).check() == []
-    assert await epochs.close(LATER, START + timedelta(hours=2)) is None
+    }
+    await history.close()
+    await history.agree_in_all()

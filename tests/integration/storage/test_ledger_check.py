@@ -10,6 +10,8 @@ from support.processes import python_environment
 from storage.embedded import EmbeddedPostgres, embedded_address
 from storage.postgres import migrate
 
+SOUND = "the ledger is sound (people: 0; epochs computed again: none)\n"
+
 
 async def check(data: Path, dsn: str = "") -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
@@ -32,7 +34,7 @@ async def execute(dsn: str, script: str) -> None:
 
 
 async def test_a_sound_ledger_is_code_0(postgres_dsn: str, tmp_path: Path) -> None:
-    assert await check(tmp_path, postgres_dsn) == (0, "the ledger is sound\n", "")
+    assert await check(tmp_path, postgres_dsn) == (0, SOUND, "")
 
 
 async def test_an_offending_row_is_shown_with_code_1(postgres_dsn: str, tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ async def test_an_offending_row_is_shown_with_code_1(postgres_dsn: str, tmp_path
     assert (code, err) == (1, "")
     assert out.startswith("balance: account claimed of ")
     assert "shows 5 for usage, its postings come to 0" in out
-    assert len(out.splitlines()) == 1
+    assert [line.partition(":")[0] for line in out.splitlines()] == ["balance", "figure"]
 
 
 async def test_a_schema_of_another_release_is_refused(empty_postgres_dsn: str, tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ async def test_without_an_address_the_embedded_database_is_looked_into(
 
     assert embedded_address(data) == dsn
     assert embedded_address(tmp_path) is None
-    assert await check(data) == (0, "the ledger is sound\n", "")
+    assert await check(data) == (0, SOUND, "")
     await postgres.stop()
     code, _, err = await check(data)
     assert code == 1

@@ -134,6 +134,7 @@ async def test_what_is_looked_up_for_one_person_uses_an_index(pool: Pool, stores
         ("referees_1", (somebody, None, 50)),
         ("referees_2", (somebody, None, 50)),
         ("referees_3", (somebody, None, 50)),
+        ("rewarded", (somebody, None, None, 50)),
         ("counts", (somebody,)),
     ):
         rows = await pool.fetch(f"EXPLAIN {statements[name]}", *arguments)

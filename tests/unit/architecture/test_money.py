@@ -10,22 +10,29 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 MODULES = [
+    "services/bonuses.py",
+    "services/campaigns.py",
     "services/earnings.py",
     "services/estimates.py",
     "services/explain.py",
     "services/referrals.py",
+    "services/proof.py",
     "services/rewards.py",
+    "services/states.py",
     *(
         f"storage/{folder}{name}.py"
         for folder in ("", "base/", "memory/", "postgres/")
-        for name in ("epochs", "ledger")
+        for name in ("campaigns", "epochs", "ledger", "proofs")
     ),
 ]
 STATEMENTS = [
+    "campaigns.sql",
     "epochs.sql",
     "ledger.sql",
+    "proofs.sql",
     "migrations/0008_ledger.sql",
     "migrations/0009_epochs.sql",
+    "migrations/0012_campaigns.sql",
 ]
 
 INEXACT_TYPE = re.compile(r"\b(?:real|float\d*|double\s+precision)\b", re.IGNORECASE)

@@ -24,6 +24,7 @@ from storage.memory import (
     MemoryAbuse,
     MemoryDatabase,
     MemoryEpochs,
+    MemoryFigures,
     MemoryLedger,
     MemoryLock,
     MemoryNodes,
@@ -73,8 +74,9 @@ class Cluster:
         tokens = Tokens("s" * 32, self.clock, 600, 3600)
         self.ledger = MemoryLedger(self.database)
         self.epochs = MemoryEpochs(self.database)
+        self.figures = Switch(MemoryFigures(self.database))
         self.earnings = Earnings(
-            uptime=self.uptime,
+            figures=self.figures,
             ledger=self.ledger,
             epochs=self.epochs,
             users=self.users,

@@ -93,11 +93,11 @@ async def test_what_failed_is_tried_again(cluster, told, me):
     user_id, _ = await cluster.add_node()
     overviews = cluster.overviews()
     overviews.grown([user_id])
-    cluster.uptime.off.add("totals")
+    cluster.figures.off.add("look")
     with pytest.raises(StorageUnavailable):
         await _steps(overviews, 2)
     assert overviews.metrics()["overviews_pending"] == 1
-    cluster.uptime.off.clear()
+    cluster.figures.off.clear()
     await overviews.step()
     assert (await me.next()).user == user_id
     assert overviews.metrics()["overviews_pending"] == 0
