@@ -298,20 +298,18 @@ class Fold:
         """The newest connection is about to be followed by one opened at `opened_s`."""
         if state.connection_id is None:
             return
-        excused = state.sound and (state.online or state.presumed or is_ours(state.closed_code))
+        excused = state.sound and (state.presumed or is_ours(state.closed_code))
         if not state.online and not excused:
             return
-        from_s = (
-            max(state.opened_ms // 1000, self._confirmed_before(state, opened_s)) if excused else opened_s
-        )
         left = Unsettled(
             connection_id=state.connection_id,
             worker=state.worker,
             opened_ms=state.opened_ms,
             closed_ms=state.closed_ms,
             code=state.closed_code,
-            from_s=from_s,
+            from_s=max(state.opened_ms // 1000, self._confirmed_before(state, opened_s)),
             to_s=opened_s,
+            sound=state.sound,
         )
         state.unsettled = [*state.unsettled, left]
 
@@ -377,6 +375,9 @@ class Fold:
             self._revive(state, record.connection_id, record.at_ms)
             state.sound = record.sound
             self._set_status(state, record.at_ms)
+        for each in state.unsettled:
+            if each.connection_id == record.connection_id:
+                each.sound = record.sound
 
     def _revive(self, state: NodeState, connection_id: UUID, at_ms: int) -> None:
         """A sign of life after the presumed end shows that the connection is still open."""
@@ -393,7 +394,7 @@ class Fold:
         if left.opened_ms is None or left.closed_ms is None:
             return False
         too_late = left.to_s * 1000 - left.closed_ms > self._rules.window_ms
-        if not is_ours(left.code) or too_late or left.from_s >= left.to_s:
+        if not is_ours(left.code) or not left.sound or too_late or left.from_s >= left.to_s:
             return True
         # What it was confirmed for may still be on its way, and with it the gap becomes shorter.
         if left.to_s - left.from_s > self._rules.longest_gap or not self._is_confirmed(state, left.to_s):

@@ -148,7 +148,7 @@ class Unsettled(Struct, kw_only=True):
 
     `opened_ms` None: its end was heard of before its beginning. `closed_ms` None: its end was not heard
     of; with it a `code` of None says that the end was presumed. The seconds [`from_s`, `to_s`) since the
-    epoch count if it ended by our doing.
+    epoch count if it ended by our doing, and was `sound` up to its end.
     """
 
     connection_id: UUID
@@ -158,6 +158,7 @@ class Unsettled(Struct, kw_only=True):
     code: int | None = None
     from_s: int = 0
     to_s: int = 0
+    sound: bool = True
 
     def is_stale(self, at_ms: int) -> bool:
         """Whether nothing more will be heard of it: a day has passed."""

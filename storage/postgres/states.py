@@ -54,6 +54,7 @@ async def load_fold(
                 code=row["code"],
                 from_s=row["from_s"],
                 to_s=row["to_s"],
+                sound=row["sound"],
             )
         )
     confirmed: dict[UUID, list[Span]] = {}
@@ -183,4 +184,5 @@ def _unsettled_row(state: NodeState, left: Unsettled) -> tuple[Any, ...]:
         left.code,
         left.from_s,
         left.to_s,
+        left.sound,
     )

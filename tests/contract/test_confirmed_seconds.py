@@ -255,13 +255,23 @@ async def test_the_time_between_is_not_longer_than_a_living_connection_and_the_w
     assert (await scene.node()).confirmed_seconds == 220, "the rest of it was still on its way"
 
 
-async def test_who_failed_its_challenges_has_nothing_for_the_time_between(scene: Scene) -> None:
+@pytest.mark.parametrize("heard", [0, 1, 2], ids=["before the return", "between", "after it"])
+async def test_who_failed_its_challenges_has_nothing_for_the_time_between(scene: Scene, heard: int) -> None:
     story = Return(scene)
-    await story.observe(
-        story.opened, story.report, Health(scene.node_id, story.first, NOON + 39_000, False), story.closed
-    )
-    await story.observe(story.opened_again, story.report_again)
+    failed = Health(scene.node_id, story.first, NOON + 39_000, False)
+    again = [story.opened_again, story.report_again]
+    await story.observe(story.opened, story.report, *again[:heard], failed, story.closed, *again[heard:])
     assert (await scene.node()).confirmed_seconds == 50
+    assert await scene.pending() == 0
+
+
+async def test_who_passed_its_challenges_again_loses_nothing_when_that_is_heard_late(scene: Scene) -> None:
+    story = Return(scene)
+    failed, passed = (Health(scene.node_id, story.first, NOON + at, at > 38_000) for at in (38_000, 39_000))
+    await story.observe(story.opened, story.report, failed)
+    await story.observe(story.opened_again, story.report_again, passed, story.closed)
+    assert (await scene.node()).confirmed_seconds == 70
+    assert await scene.pending() == 0
 
 
 @pytest.mark.parametrize("heard", ["before", "between", "after"])

@@ -54,7 +54,7 @@ WHERE flapping AND NOT retired
 FOR NO KEY UPDATE
 
 -- name: unsettled
-SELECT node_id, connection_id, worker, opened_ms, closed_ms, code, from_s, to_s
+SELECT node_id, connection_id, worker, opened_ms, closed_ms, code, from_s, to_s, sound
 FROM node_unsettled
 WHERE node_id = ANY($1::uuid[])
 ORDER BY opened_ms, connection_id
@@ -103,9 +103,10 @@ WHERE n.ctid = o.ctid
 DELETE FROM node_unsettled WHERE node_id = ANY($1::uuid[])
 
 -- name: save_unsettled
-INSERT INTO node_unsettled (user_id, node_id, connection_id, worker, opened_ms, closed_ms, code, from_s, to_s)
+INSERT INTO node_unsettled (user_id, node_id, connection_id, worker, opened_ms, closed_ms, code, from_s, to_s,
+                            sound)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[],
-                     $8::bigint[], $9::bigint[])
+                     $8::bigint[], $9::bigint[], $10::boolean[])
 ON CONFLICT DO NOTHING
 
 -- name: count_online
