@@ -44,7 +44,7 @@ class Target:
     """A server, and the client that asks it."""
 
     def __init__(self, pid: int, client: Program, *requests: str) -> None:
-        """`pid` is the server's; each connection sends one of the `requests`, in turn."""
+        """`pid` is the server's; the `requests` are sent in turn."""
         self.pid = pid
         self._client = client
         self._requests = requests

@@ -23,10 +23,11 @@ ALTER TABLE node DISABLE TRIGGER USER;
 
 INSERT INTO account (user_id, email, display_name, password_hash, role, created_at)
 SELECT pulse_id(1, i), 'owner' || i || '@example.org', 'Owner', 'hash', 'user', now()
-FROM generate_series(1, ({nodes} + {per_account} - 1) / {per_account}) i;
+FROM generate_series(1, {accounts}) i;
 
 INSERT INTO node (user_id, node_id, public_key, name, created_at)
-SELECT pulse_id(1, (i - 1) / {per_account} + 1), pulse_id(2, i), sha256(int4send(i)), 'node ' || i, 'epoch'
+SELECT pulse_id(1, ((i - 1)::bigint * {accounts} / {nodes})::integer + 1), pulse_id(2, i),
+       sha256(int4send(i)), 'node ' || i, 'epoch'
 FROM generate_series(1, {nodes}) i;
 
 ALTER TABLE account ENABLE TRIGGER USER;
@@ -43,7 +44,7 @@ SELECT user_id, node_id,
 FROM (SELECT user_id, node_id, i, format('100.%s.%s.%s', i >> 16, i >> 8 & 255, i & 255) AS address
       FROM (SELECT user_id, node_id, row_number() OVER (ORDER BY node_id)::integer AS i FROM node) n) n;
 
-INSERT INTO tally (what, part, count) VALUES ('nodes', 0, {nodes}), ('users', 0, {nodes} / {per_account})
+INSERT INTO tally (what, part, count) VALUES ('nodes', 0, {nodes}), ('users', 0, {accounts})
 ON CONFLICT (what, part) DO UPDATE SET count = EXCLUDED.count;
 INSERT INTO network_country SELECT country, count(*) FROM node_state GROUP BY 1
 ON CONFLICT (country) DO UPDATE SET nodes_online = EXCLUDED.nodes_online;
@@ -114,10 +115,11 @@ FROM node_state WHERE hour > 0 AND hour < {first}
 """
 
 
-async def fill_nodes(connection: Any, nodes: int) -> None:
-    """Add `nodes` nodes and their owners to a database that has none, all online."""
+async def fill_nodes(connection: Any, nodes: int, accounts: int | None = None) -> None:
+    """Add `nodes` nodes and their owners, `PER_ACCOUNT` each or `accounts`, to a database that has none."""
+    accounts = accounts or -(-nodes // PER_ACCOUNT)
     await connection.execute(_HELPERS)
-    await connection.execute(_NODES.format(nodes=nodes, per_account=PER_ACCOUNT, countries=COUNTRIES))
+    await connection.execute(_NODES.format(nodes=nodes, accounts=accounts, countries=COUNTRIES))
     await connection.execute("VACUUM ANALYZE account, node, node_state")
 
 
@@ -128,17 +130,28 @@ async def fill_day(connection: Any, nodes: int, day: int) -> None:
     """
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM node_state)"):
         await fill_nodes(connection, nodes)
+    await fill_hours(connection, day * 24, day * 24 + 24)
+
+
+async def fill_hours(connection: Any, first: int, last: int) -> None:
+    """Add the hours from `first` up to `last`, which count from the epoch and are later than those before.
+
+    A row a node for each.
+    """
     await connection.execute(_HOURS.format(steady=STEADY))
-    await connection.execute(f"SELECT make_hour_partition({day - 1}), make_hour_partition({day})")
-    await connection.execute(_MOVE.format(first=day * 24))
+    days = range(first // 24, (last - 1) // 24 + 1)
+    for day in (days[0] - 1, *days):
+        await connection.execute("SELECT make_hour_partition($1)", day)
+    await connection.execute(_MOVE.format(first=first))
     rtt = ", ".join(
         f"sum(rtt_{'low' if bucket < 8 else 'high'} >> {56 - 8 * (bucket % 8)} & 255)" for bucket in range(16)
     )
-    for hour in range(day * 24, day * 24 + 24):
-        store = _STORE if hour % 24 < 23 else _STATE
+    for hour in range(first, last):
+        store = _STORE if hour < last - 1 else _STATE
         await connection.execute(_HOUR.format(hour=hour, store=store, rtt=rtt))
     await connection.execute(
-        "INSERT INTO measured_day (day, changed) SELECT $1::integer, revision FROM ingest_cursor"
+        "INSERT INTO measured_day (day, changed)"
+        " SELECT day, revision FROM unnest($1::integer[]) day, ingest_cursor"
         " ON CONFLICT (day) DO UPDATE SET changed = EXCLUDED.changed",
-        day,
+        list(days),
     )

@@ -2,8 +2,9 @@
 
     python -m bench.report [--check]
 
-The results are bench.json, million.json, monitoring.json and profile.json of bench/results; what lies between
-the markers of the page is replaced. With `--check` nothing is written, and a difference is an error.
+The results are bench.json, million.json, monitoring.json, earnings.json and profile.json of bench/results;
+what lies between the markers of the page is replaced. With `--check` nothing is written, and a difference is
+an error.
 """
 
 import argparse
@@ -51,6 +52,7 @@ def documents() -> dict[Path, str]:
     page = _replace(page, "charts", _charts(outcomes))
     page = _replace(page, "million", _million(million))
     page = _replace(page, "monitoring", _monitoring(_read("monitoring.json")))
+    page = _replace(page, "earnings", _earnings(_read("earnings.json")))
     page = _replace(page, "profile", _profile(_read("profile.json")))
     generated[PAGE] = page
     return generated
@@ -177,6 +179,26 @@ def _monitoring(result: dict[str, Any] | None) -> str:
             f" {machine['date'][:10]}"
         )
     return "\n".join([*lines, "", *notes]) + "\n"
+
+
+def _earnings(result: dict[str, Any] | None) -> str:
+    if result is None:
+        return NOTHING.format(command="make bench-earnings")
+    lines = ["| figure | measured | bar | |", "| --- | ---: | ---: | --- |"]
+    for check in msgspec.convert(result["checks"], list[Check]):
+        lines.append(
+            f"| {check.figure} | {amount(check.value)} {check.unit} | ≤ {amount(check.bar)} "
+            f"| {VERDICTS[check.verdict]} |"
+        )
+    details, machine = result["details"], result["machine"]
+    booked = ", ".join(f"{postings:,} of kind {kind}" for kind, postings in details["booked"].items())
+    lines += [
+        "",
+        f"- {details['nodes']:,} nodes of {details['accounts']:,} people,"
+        f" {details['postings']:,} postings before; the two closes booked {booked}",
+        f"- commit `{machine['commit'][:12]}`, {machine['date'][:10]}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _slopes(growth: list[dict[str, float]]) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 from msgspec import Struct
 
 from bench.api import answering, free_port, stopped
+from bench.program import Program
 from core.bootstrap import migrate
 from core.config import Config, load
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -30,8 +31,8 @@ class Stores(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_stores(folder: Path) -> AsyncIterator[Stores]:
-    """PostgreSQL and Valkey as `pulseboard up` starts them, until the block ends."""
+async def open_stores(folder: Path, further: Mapping[str, str] | None = None) -> AsyncIterator[Stores]:
+    """PostgreSQL and Valkey as `pulseboard up` starts them, with `further` settings, until the block ends."""
     async with AsyncExitStack() as stack:
         postgres, valkey = EmbeddedPostgres(folder / "postgres"), EmbeddedValkey(folder / "valkey")
         settings = {"PULSEBOARD_DATABASE_DSN": await postgres.start()}
@@ -44,6 +45,7 @@ async def open_stores(folder: Path) -> AsyncIterator[Stores]:
             # What is measured apart.
             "PULSEBOARD_NETWORK_SCORE_INTERVAL": "86400",
             "PULSEBOARD_NETWORK_RULES_INTERVAL": "86400",
+            **(further or {}),
         }
         config = load(environ=settings)
         await migrate(config)
@@ -85,3 +87,39 @@ async def open_jobs(stores: Stores, folder: Path) -> AsyncIterator[Jobs]:
         url = f"http://127.0.0.1:{port}"
         await answering(f"{url}/healthz")
         yield Jobs(process.pid, client, url)
+
+
+@asynccontextmanager
+async def open_api(stores: Stores, folder: Path) -> AsyncIterator[int]:
+    """The API as it is run in production, until the block ends; yields its port.
+
+    Raises:
+        BenchError: it does not come up.
+    """
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context((folder / "api.log").open("wb"))
+        port = free_port()
+        environ = {
+            **os.environ,
+            **stores.environ,
+            "PULSEBOARD_HTTP_PORT": str(port),
+            # The load is far above what one caller may send; it is counted all the same.
+            "PULSEBOARD_HTTP_RATE": "1000000",
+            "PULSEBOARD_HTTP_BURST": "1000000",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "core.cli", "api", env=environ, stderr=log
+        )
+        stack.push_async_callback(stopped, process)
+        await answering(f"http://127.0.0.1:{port}/readyz")
+        yield port
+
+
+@asynccontextmanager
+async def client_of_api(port: int) -> AsyncIterator[Program]:
+    """A process that asks the API, until the block ends."""
+    client = await Program.start("client", sys.executable, "-m", "bench.load.http", "127.0.0.1", str(port))
+    try:
+        yield client
+    finally:
+        await client.stop()

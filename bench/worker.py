@@ -35,6 +35,7 @@ from storage.memory import (
     MemoryAbuse,
     MemoryDatabase,
     MemoryEpochs,
+    MemoryFigures,
     MemoryLedger,
     MemoryNodes,
     MemorySessions,
@@ -85,7 +86,7 @@ async def _serve(flags: dict[str, Any], name: str, control: Path) -> None:
             MemorySessions(database), MemoryNodes(database), clock, config.auth.access_ttl
         ),
         earnings=Earnings(
-            uptime=uptime,
+            figures=MemoryFigures(database),
             ledger=MemoryLedger(database),
             epochs=MemoryEpochs(database),
             users=MemoryUsers(database),

@@ -1,8 +1,9 @@
 """An HTTP client that asks for one thing over and over, on connections that stay open.
 
 ``python -m bench.load.http HOST PORT`` takes commands on its input, one JSON object a line, and answers
-with one: ``{"requests": [text, …], "connections": n, "seconds": s, "pause": s}`` sends a request,
-waits for the answer, waits `pause`, and so on; the answer tells how many, the statuses, and the times.
+with one: ``{"requests": [text, …], "connections": n, "seconds": s, "pause": s}`` sends on each connection the
+next request of all, waits for the answer, waits `pause`, and so on; after the last request comes the first
+again. The answer tells how many, the statuses, and the times.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import re
 import sys
 import time
 from collections import Counter
-from itertools import cycle, islice
+from collections.abc import Iterator
+from itertools import cycle
 from typing import Any, cast
 
 import msgspec
@@ -18,13 +20,15 @@ import uvloop
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
+# Bytes of a command.
+LONGEST = 2**24
 
 
 class Asking(asyncio.Protocol):
     """One connection that asks until it is told to stop."""
 
-    def __init__(self, request: bytes, pause: float, tally: "Tally") -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], pause: float, tally: "Tally") -> None:
+        self._requests = requests
         self._pause = pause
         self._tally = tally
         self._data = b""
@@ -68,7 +72,7 @@ class Asking(asyncio.Protocol):
             self._transport.close()
             return
         self._sent_at = time.perf_counter_ns()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
 
 class Tally:
@@ -96,8 +100,9 @@ async def ask(host: str, port: int, command: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     connections = []
-    for request in islice(cycle(command["requests"]), command["connections"]):
-        asking = Asking(request.encode(), command["pause"], tally)
+    requests = cycle([request.encode() for request in command["requests"]])
+    for _ in range(command["connections"]):
+        asking = Asking(requests, command["pause"], tally)
         await loop.create_connection(asking.itself, host, port)
         connections.append(asking)
     await asyncio.sleep(command["seconds"])
@@ -117,7 +122,7 @@ async def ask(host: str, port: int, command: dict[str, Any]) -> dict[str, Any]:
 
 async def main(host: str, port: int) -> None:
     """Obey until the input ends."""
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=LONGEST)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
