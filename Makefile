@@ -1,7 +1,7 @@
 # The commands of this repository; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test lint format docs reference web web-check bench bench-api bench-million bench-monitoring bench-earnings bench-locust bench-profile bench-report fuzz fleet table-soak lock dist clean runtime dev
+.PHONY: help up test lint format docs reference web web-check screenshots bench bench-api bench-million bench-monitoring bench-earnings bench-locust bench-profile bench-report fuzz fleet table-soak lock dist clean runtime dev
 
 BIN := .venv/bin
 
@@ -34,7 +34,7 @@ lint: dev ## check style, types, layers and generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts
+	MYPYPATH=tests $(BIN)/mypy scripts
 	$(BIN)/mypy --exclude '^bench/(peers/|bridge|locustfile)' bench
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext tests/fuzz
 	$(BIN)/lint-imports
@@ -59,6 +59,9 @@ web: dev ## build the page into core/http/static/
 
 web-check: dev ## build the page elsewhere and compare it with the committed one
 	@scripts/web check
+
+screenshots: dev ## take pictures of every page into docs/images/pages/ (ARGS="FOLDER WORD" for some elsewhere)
+	@$(BIN)/python scripts/screenshots.py $(ARGS)
 
 bench: dev ## measure beside other servers (ARGS="--size short" for a first look)
 	@$(BIN)/python -m bench.run $(ARGS)

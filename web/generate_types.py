@@ -1,18 +1,23 @@
-"""Write `src/lib/protocol.ts`: the WebSocket protocol as TypeScript, from `core.messages`.
+"""Write the contract with the server as TypeScript: `src/lib/protocol.ts` and `src/lib/api.ts`.
 
-Run ``python web/generate_types.py`` after a change of the messages; a test compares the file
-with what this module renders, and the type check of the page then shows what no longer fits.
+The first is the WebSocket protocol, from `core.messages`; the second is the HTTP API, from its
+OpenAPI description. Run ``python web/generate_types.py`` after a change of either; with ``--check``
+it only tells whether the files are what it would write. The type check of the page then shows
+what no longer fits.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "web" / "src" / "lib" / "protocol.ts"
+LIB = ROOT / "web" / "src" / "lib"
+PROTOCOL = LIB / "protocol.ts"
+API = LIB / "api.ts"
+V1 = "/api/v1"
 
 Schema = Mapping[str, Any]
 
@@ -27,6 +32,10 @@ SCALARS = {
 
 HEADER = """\
 // The WebSocket protocol v1, rendered from core/messages.py by web/generate_types.py. Do not edit.
+"""
+
+API_HEADER = """\
+// The HTTP API v1, rendered from its OpenAPI description by web/generate_types.py. Do not edit.
 """
 
 
@@ -91,14 +100,76 @@ def _union(name: str, members: Sequence[type]) -> str:
     return f"export type {name} =" + "".join(f"\n  | {m.__name__}" for m in members) + ";\n"
 
 
+def render_api() -> str:
+    """The text of `api.ts`: the schemas, and an entry of `Api` for each operation."""
+    document = _description()
+    schemas = document["components"]["schemas"]
+    paths = document["paths"]
+    outside = [path for path in paths if not path.startswith(V1)]
+    operations = [
+        _operation(f"{method.upper()} {path.removeprefix(V1)}", operation)
+        for path, item in sorted(paths.items())
+        for method, operation in item.items()
+    ]
+    comment = "/** What an endpoint takes and gives; `never` stands for nothing. */\n"
+    return "\n".join(
+        [
+            API_HEADER,
+            f"/** Endpoints that are not below `{V1}`. */\n"
+            f"export const OUTSIDE: readonly string[] = {_literal(sorted(outside))};\n",
+            *(_interface(name, schema) for name, schema in sorted(schemas.items())),
+            f"{comment}export interface Api {{\n{''.join(operations)}}}\n",
+        ]
+    )
+
+
+def _description() -> Mapping[str, Any]:
+    from core.http.app import Injected, make_api  # noqa: PLC0415 - works from a checkout too
+    from core.http.openapi import describe  # noqa: PLC0415 - as above
+
+    served = ("refresh_cookie", "device_cookie", "client", "operations", "description", "clock")
+    services = dict.fromkeys([*Injected.__struct_fields__, *served])
+    return describe(make_api(services, "", 0))
+
+
+def _operation(name: str, operation: Schema) -> str:
+    parameters = operation.get("parameters", ())
+    parts = {
+        "path": _fields(each for each in parameters if each["in"] == "path"),
+        "query": _fields(each for each in parameters if each["in"] == "query"),
+        "body": _content(operation.get("requestBody")),
+        "answer": _content(next((r for s, r in operation["responses"].items() if s[0] == "2"), None)),
+    }
+    shown = " ".join(f"{key}: {value};" for key, value in parts.items())
+    return f"  {_literal(name)}: {{ {shown} }};\n"
+
+
+def _fields(parameters: Iterable[Schema]) -> str:
+    shown = [
+        f"{each['name']}{'' if each.get('required') else '?'}: {_type(each['schema'])}" for each in parameters
+    ]
+    return f"{{ {'; '.join(shown)} }}" if shown else "never"
+
+
+def _content(holder: Schema | None) -> str:
+    content = next(iter((holder or {}).get("content", {}).values()), None)
+    return _type(content["schema"]) if content else "never"
+
+
 def _type(schema: Schema) -> str:
     if "$ref" in schema:
-        return str(schema["$ref"])
-    if "anyOf" in schema:
-        return " | ".join(_type(option) for option in schema["anyOf"])
-    if "enum" in schema:
-        return " | ".join(_literal(value) for value in schema["enum"])
+        return str(schema["$ref"]).rpartition("/")[2]
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return " | ".join(dict.fromkeys(_type(option) for option in options))
+    values = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
+    if values:
+        return " | ".join(_literal(value) for value in values)
     kind = schema.get("type")
+    return " | ".join(_plain(each, schema) for each in (kind if isinstance(kind, list) else [kind]))
+
+
+def _plain(kind: str | None, schema: Schema) -> str:
     if kind == "array":
         item = _type(schema.get("items", {}))
         return f"({item})[]" if " " in item else f"{item}[]"
@@ -111,11 +182,18 @@ def _literal(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def main() -> None:
-    """Write the file."""
+def main(arguments: Sequence[str]) -> int:
+    """Write the files, or with ``--check`` name those that are stale; the exit status."""
     sys.path.insert(0, str(ROOT))
-    TARGET.write_text(render(), "utf-8")
+    stale = False
+    for path, text in ((PROTOCOL, render()), (API, render_api())):
+        if "--check" not in arguments:
+            path.write_text(text, "utf-8")
+        elif not path.exists() or path.read_text("utf-8") != text:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run: python web/generate_types.py\n")
+            stale = True
+    return int(stale)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

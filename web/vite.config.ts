@@ -45,7 +45,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     license: { fileName: "licenses/javascript.txt" },
   },
-  server: { proxy: { "/api": { target: API, xfwd: true } } },
+  server: { proxy: { "/api": { target: API, xfwd: true }, "/metrics.json": { target: API, xfwd: true } } },
   resolve: process.env.VITEST ? { conditions: ["browser"] } : {},
   test: {
     environment: "happy-dom",

@@ -170,6 +170,7 @@ async def test_a_session_survives_a_reload_and_ends_with_logging_out(system: Sys
     await _sign_in(page, system.email, system.password)
     await page.reload()
     await _live(page)
+    await page.get_by_test_id("account").click()
     await page.get_by_test_id("logout").click()
     await expect(page.get_by_test_id("login-email")).to_be_visible()
     await page.reload()

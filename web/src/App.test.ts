@@ -1,5 +1,5 @@
 import { flushSync, mount, unmount } from "svelte";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
 import App from "./App.svelte";
 import { type App as Services, createApp } from "./lib/app";
@@ -66,6 +66,9 @@ const text = (id: string): string => find(id).textContent?.replace(/\s+/g, " ").
 async function settle(): Promise<void> {
   await vi.advanceTimersByTimeAsync(50);
   flushSync();
+  await vi.dynamicImportSettled();
+  await vi.advanceTimersByTimeAsync(50);
+  flushSync();
 }
 
 async function open(): Promise<void> {
@@ -94,6 +97,9 @@ async function follow(link: string): Promise<void> {
   dispatchEvent(new Event("hashchange"));
   await settle();
 }
+
+// Compiled once, outside of any test's time.
+beforeAll(() => import("./routes/overview/Overview.svelte"), 60_000);
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -131,7 +137,7 @@ describe("the overview", () => {
     expect(text("confirmed")).toBe("1h 2m 5s");
     expect([text("nodes-online"), text("nodes-total")]).toEqual(["1", "2"]);
     expect([text("network-online"), text("network-total")]).toEqual(["7", "of 9 enrolled"]);
-    expect(document.title).toBe("1/2 · Pulseboard");
+    expect(document.title).toBe("1/2 · Overview · Pulseboard");
   });
 
   it("tells 0 from not measured", async () => {
@@ -267,6 +273,67 @@ describe("the first node", () => {
   });
 });
 
+describe("the shell", () => {
+  function press(key: string, more: KeyboardEventInit = {}, target: EventTarget = window): void {
+    target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more }));
+  }
+
+  it("runs what is chosen in the command palette by keys alone", async () => {
+    await openLive(overview(1, []));
+    const before = app.theme.current;
+    press("k", { ctrlKey: true });
+    await settle();
+    const input = find("palette-input") as HTMLInputElement;
+    input.value = "colours";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    await settle();
+    press("Enter", {}, input);
+    await settle();
+    expect(app.theme.current).not.toBe(before);
+    expect(app.commands.open).toBe(false);
+    app.theme.toggle();
+  });
+
+  it("changes the language of everything at once, and of the profile", async () => {
+    await openLive(overview(1, []));
+    answers["/api/v1/me"] = () => ok({ ...ADA, locale: "ar" });
+    find("language-ar").click();
+    await settle();
+    await settle();
+    expect(document.documentElement.dir).toBe("rtl");
+    expect(text("logout")).toBe("تسجيل الخروج");
+    expect(sent["/api/v1/me"]).toEqual({ locale: "ar" });
+    find("language-en").click();
+    await settle();
+    expect(document.documentElement.dir).toBe("ltr");
+    localStorage.clear();
+  });
+
+  it("shows how old everything is once a break lasts, and no sooner", async () => {
+    const peer = await openLive(overview(1, []));
+    peer.hangUp(1006);
+    await vi.advanceTimersByTimeAsync(2_000);
+    flushSync();
+    expect(document.querySelector('[data-testid="banner"]')).toBeNull();
+    await vi.advanceTimersByTimeAsync(5_000);
+    flushSync();
+    expect(text("banner")).toMatch(/What you see is \d+s old/);
+  });
+
+  it("says news of people's own making as they are, however long", async () => {
+    await openLive(overview(1, []));
+    app.toasts.show("<b>" + "long ".repeat(2_000), { priority: "loud" });
+    for (let count = 0; count < 9; count += 1) app.toasts.show(`news ${count}`);
+    flushSync();
+    const toasts = [...document.querySelectorAll('[data-testid="toast"]')];
+    expect(toasts).toHaveLength(4);
+    expect(toasts[0]?.textContent).toContain("<b>long");
+    await vi.advanceTimersByTimeAsync(10_000);
+    flushSync();
+    expect(document.querySelectorAll('[data-testid="toast"]')).toHaveLength(1);
+  });
+});
+
 describe("signing in", () => {
   beforeEach(() => {
     answers["/api/v1/auth/refresh"] = () => refused(401, "refresh_invalid", "No.");
@@ -332,6 +399,55 @@ describe("signing in", () => {
     expect(find("connection")).toBeTruthy();
   });
 
+  it("goes back from the second factor, and takes a recovery code instead of an app's", async () => {
+    await open();
+    answers["/api/v1/auth/login"] = () => refused(401, "second_factor_required", "A code is needed.");
+    type("login-email", "ada@example.org");
+    type("login-password", "correct horse battery");
+    find("login-submit").click();
+    await settle();
+    expect(find("login-code").getAttribute("inputmode")).toBe("numeric");
+    find("login-recovery").click();
+    await settle();
+    expect(find("login-code").getAttribute("inputmode")).toBe("text");
+    expect(document.activeElement).toBe(find("login-code"));
+    find("login-back").click();
+    await settle();
+    expect((find("login-email") as HTMLInputElement).value).toBe("ada@example.org");
+    expect(document.activeElement).toBe(find("login-password"));
+  });
+
+  describe("with a referral code", () => {
+    afterEach(() => sessionStorage.clear());
+
+    it("looks the link's code up and sends it along, also after a look at the sign-in", async () => {
+      location.hash = "#/signup?code=aurora";
+      answers["/api/v1/referrals/codes/aurora"] = () => ok({ code: "Aurora" });
+      answers["/api/v1/auth/register"] = () => ok({ detail: "On its way." });
+      await open();
+      expect(document.getElementById("referral-note")?.textContent).toContain("Aurora");
+      await follow("#/login");
+      await follow("#/signup");
+      type("signup-name", "Ada");
+      type("signup-email", "ada@example.org");
+      type("signup-password", "correct horse battery");
+      find("signup-submit").click();
+      await settle();
+      expect(sent["/api/v1/auth/register"]).toMatchObject({ referral_code: "aurora" });
+      expect(sessionStorage).toHaveLength(0);
+    });
+
+    it("says that there is none like that, and goes on without", async () => {
+      location.hash = `#/signup?code=${encodeURIComponent("<b>../\u202e")}`;
+      await open();
+      expect(find("signup-referral").getAttribute("aria-invalid")).toBe("true");
+      expect(document.getElementById("referral-note")?.textContent).toContain("no such code");
+      type("signup-referral", "");
+      await settle();
+      expect(find("signup-referral").getAttribute("aria-invalid")).toBeNull();
+    });
+  });
+
   it("follows a sign-up and the link that comes by mail", async () => {
     location.hash = "#/signup";
     answers["/api/v1/auth/register"] = () => refused(400, "password_common", "Common.");
@@ -349,6 +465,7 @@ describe("signing in", () => {
       email: "ada@example.org",
       password: "correct horse battery",
       display_name: "Ada",
+      locale: "en",
     });
     expect(document.body.textContent).toContain("ada@example.org");
     expect(find("mail-sent")).toBeTruthy();

@@ -1,4 +1,4 @@
-"""The page's types of the WebSocket messages are those of `core.messages`."""
+"""The page's types are those of `core.messages` and of the HTTP API's description."""
 
 import importlib.util
 from pathlib import Path
@@ -22,8 +22,7 @@ def load_generator() -> ModuleType:
 
 
 def test_the_committed_types_are_what_the_generator_writes_now(generator: ModuleType) -> None:
-    written = (WEB / "src" / "lib" / "protocol.ts").read_text("utf-8")
-    assert written == generator.render(), "run: python web/generate_types.py"
+    assert generator.main(["--check"]) == 0, "run: python web/generate_types.py"
 
 
 def test_a_message_that_changes_changes_the_types(
@@ -49,6 +48,23 @@ def test_a_message_that_changes_changes_the_types(
     assert "after_seconds: number" in after
 
 
+def test_an_operation_says_what_it_takes_and_gives(generator: ModuleType) -> None:
+    api = generator.render_api()
+    assert (
+        '"PATCH /nodes/{node_id}": '
+        "{ path: { node_id: string }; query: never; body: NodeChange; answer: NodeRecord; };"
+    ) in api
+    assert '"/metrics.json"' in api
+
+
+def test_a_file_that_is_stale_is_named(
+    generator: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generator, "render_api", lambda: "another")
+    assert generator.main(["--check"]) == 1
+    assert "web/src/lib/api.ts is stale" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("schema", "typescript"),
     [
@@ -57,6 +73,10 @@ def test_a_message_that_changes_changes_the_types(
         ({"type": "object"}, "Record<string, unknown>"),
         ({"enum": ["a", "b"]}, '"a" | "b"'),
         ({"$ref": "NodeView"}, "NodeView"),
+        ({"$ref": "#/components/schemas/NodeView"}, "NodeView"),
+        ({"oneOf": [{"type": "string"}, {"type": "null"}]}, "string | null"),
+        ({"type": ["null", "string"]}, "null | string"),
+        ({"const": 1}, "1"),
     ],
 )
 def test_schemas_read_as_typescript(

@@ -1,7 +1,9 @@
 import { getContext, setContext } from "svelte";
 
 import { Clock } from "../stores/clock.svelte";
+import { Commands } from "../stores/commands.svelte";
 import { Theme } from "../stores/theme.svelte";
+import { Toasts } from "../stores/toasts.svelte";
 import { Client } from "./client";
 import { type Http, httpClient } from "./http";
 import { Router } from "./router.svelte";
@@ -15,6 +17,8 @@ export interface App {
   router: Router;
   clock: Clock;
   theme: Theme;
+  toasts: Toasts;
+  commands: Commands;
 }
 
 const API = "/api/v1";
@@ -30,6 +34,8 @@ export function createApp(fetch: typeof globalThis.fetch = globalThis.fetch.bind
     router: new Router(),
     clock: new Clock(),
     theme: new Theme(),
+    toasts: new Toasts(),
+    commands: new Commands(),
   };
 }
 

@@ -1,43 +1,44 @@
+import type { ClientSettings, Enrolment } from "./api";
+import { type Answered, type Arguments, type Endpoint, requestOf } from "./endpoint";
+import type { Answer } from "./http";
 import type { NetworkSummary, Overview } from "./protocol";
 import type { Session } from "./session.svelte";
 
-/** What `POST /nodes/enrolments` answers: a token that lets a machine join, until `expires_at`. */
-export interface Enrolment {
-  token: string;
-  expires_at: string;
-}
-
-/** What `GET /client` answers: where the workers are, and which version this is. */
-export interface ClientInfo {
-  ws_url: string | null;
-  ws_port: number;
-  version: string;
-  beat_interval: number;
-}
+export type { ClientSettings, Enrolment } from "./api";
 
 /** The API's endpoints as functions. All reject with `SignedOut`, `Problem` or `Unreachable`. */
 export class Client {
   constructor(private readonly session: Session) {}
 
-  info(): Promise<ClientInfo> {
-    return this.session.ask("/client");
+  /** Ask an endpoint: `call("PATCH /nodes/{node_id}", { path: { node_id }, body: { name } })`. */
+  call<E extends Endpoint>(endpoint: E, ...[asked]: Arguments<E>): Promise<Answered<E>> {
+    return this.session.ask(...requestOf(endpoint, asked));
+  }
+
+  /** GET an address below the API's, unless it is still the version `etag`. */
+  read<T>(address: string, etag: string | null): Promise<Answer<T>> {
+    return this.session.answer(address, etag === null ? {} : { headers: { "If-None-Match": etag } });
+  }
+
+  info(): Promise<ClientSettings> {
+    return this.call("GET /client");
   }
 
   overview(): Promise<Overview> {
-    return this.session.ask("/me/overview");
+    return this.call("GET /me/overview");
   }
 
   network(): Promise<NetworkSummary> {
-    return this.session.ask("/network/summary");
+    return this.call("GET /network/summary");
   }
 
   enrol(): Promise<Enrolment> {
-    return this.session.ask("/nodes/enrolments", { method: "POST" });
+    return this.call("POST /nodes/enrolments");
   }
 }
 
 /** The address of the workers as seen from the page at `page`. */
-export function socketAddress(info: ClientInfo, page: { protocol: string; hostname: string }): string {
+export function socketAddress(info: Pick<ClientSettings, "ws_url" | "ws_port">, page: { protocol: string; hostname: string }): string {
   if (info.ws_url) return info.ws_url;
   const scheme = page.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${page.hostname}:${info.ws_port}/ws`;

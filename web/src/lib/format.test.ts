@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { count, country, duration, pointParts, points, roundTrip } from "./format";
+import { count, country, duration, pointParts, points, roughPoints, roundTrip } from "./format";
 
 describe("points", () => {
   it.each([
@@ -46,8 +46,13 @@ describe("durations", () => {
   });
 });
 
-it("groups counts", () => {
+it("groups counts of any size", () => {
   expect(count(1_234_567)).toBe("1,234,567");
+  expect(count(90_071_992_547_409_931n)).toBe("90,071,992,547,409,931");
+});
+
+it("writes marks of an axis short, however small or large", () => {
+  expect([0, 0.00025, 12.5, 1_500, 2_500_000].map(roughPoints)).toEqual(["0", "0.00025", "12.5", "1.5K", "2.5M"]);
 });
 
 describe("round trips", () => {

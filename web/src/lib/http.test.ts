@@ -22,14 +22,22 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 it("sends JSON with the token and tells the server's time", async () => {
   const { http, seen } = answering(200, '{"a":1}', { Date: "Sun, 22 Nov 2026 10:00:00 GMT" });
   const answer = await http("/me", { method: "POST", body: { b: 2 }, token: "t" });
-  expect(answer).toEqual({ data: { a: 1 }, serverTime: Date.UTC(2026, 10, 22, 10) });
+  expect(answer).toEqual({ data: { a: 1 }, serverTime: Date.UTC(2026, 10, 22, 10), etag: null, unchanged: false });
   expect(seen[0]?.url).toBe("http://page/api/v1/me");
   expect(seen[0]?.init).toMatchObject({ method: "POST", body: '{"b":2}' });
   expect(seen[0]?.init.headers).toMatchObject({ Authorization: "Bearer t", "Content-Type": "application/json" });
 });
 
 it("takes an empty answer", async () => {
-  await expect(answering(204, "").http("/auth/logout")).resolves.toEqual({ data: null, serverTime: null });
+  await expect(answering(204, "").http("/auth/logout")).resolves.toEqual({ data: null, serverTime: null, etag: null, unchanged: false });
+});
+
+it("takes a file as it is, and a refusal to give it as a problem", async () => {
+  const { http, seen } = answering(200, "entry_id,at\r\n1,2\r\n");
+  expect((await http("/earnings/history.csv", { file: true })).data).toBe("entry_id,at\r\n1,2\r\n");
+  expect(seen[0]?.init.headers).toMatchObject({ Accept: "*/*" });
+  const error = await failure(answering(503, '{"code":"unavailable","detail":"x"}').http("/x", { file: true }));
+  expect(error).toMatchObject({ status: 503, code: "unavailable" });
 });
 
 it("reads a problem with its further facts", async () => {

@@ -1,3 +1,4 @@
+import { OUTSIDE } from "./api";
 import { Problem, Unreachable } from "./problem";
 
 export interface Request {
@@ -5,17 +6,26 @@ export interface Request {
   body?: unknown;
   /** An access token to present. */
   token?: string;
+  /** Further headers, by name. */
+  headers?: Readonly<Record<string, string>>;
+  /** A file is asked for: its text is what is answered, and it may take longer. */
+  file?: boolean;
 }
 
 export interface Answer<T> {
   data: T;
   /** The server's clock (milliseconds since the epoch) when it answered, if it told. */
   serverTime: number | null;
+  /** The version of what was answered, if it has one. */
+  etag: string | null;
+  /** What was asked for with `If-None-Match` has not changed; `data` is null then. */
+  unchanged: boolean;
 }
 
 export type Http = <T>(path: string, request?: Request) => Promise<Answer<T>>;
 
 const TIME_OUT_MS = 15_000;
+const FILE_TIME_OUT_MS = 180_000;
 
 /**
  * The way to the API under `base`: JSON in and out, always from the server, never from a cache.
@@ -23,30 +33,41 @@ const TIME_OUT_MS = 15_000;
  * Rejects with `Problem` when the server refuses and with `Unreachable` when it does not answer.
  */
 export function httpClient(base: string, fetch: typeof globalThis.fetch): Http {
-  return async <T>(path: string, { method = "GET", body, token }: Request = {}) => {
-    const headers: Record<string, string> = { Accept: "application/json, application/problem+json" };
+  return async <T>(path: string, { method = "GET", body, token, headers: more, file = false }: Request = {}) => {
+    const accept = file ? "*/*" : "application/json, application/problem+json";
+    const headers: Record<string, string> = { Accept: accept, ...more };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (token !== undefined) headers.Authorization = `Bearer ${token}`;
     let response: Response;
     let text: string;
     try {
-      response = await fetch(base + path, {
+      response = await fetch(addressOf(base, path), {
         method,
         headers,
         body: body === undefined ? null : JSON.stringify(body),
         cache: "no-store",
         credentials: "same-origin",
-        signal: AbortSignal.timeout(TIME_OUT_MS),
+        signal: AbortSignal.timeout(file ? FILE_TIME_OUT_MS : TIME_OUT_MS),
       });
       text = await response.text();
     } catch (error) {
       throw new Unreachable(error);
     }
-    const data = parse(text);
-    if (!response.ok) throw problem(response, data);
+    const data = file && response.ok ? text : parse(text);
+    const unchanged = response.status === 304;
+    if (!response.ok && !unchanged) throw problem(response, data);
     const date = Date.parse(response.headers.get("Date") ?? "");
-    return { data: data as T, serverTime: Number.isNaN(date) ? null : date };
+    return {
+      data: data as T,
+      serverTime: Number.isNaN(date) ? null : date,
+      etag: response.headers.get("ETag"),
+      unchanged,
+    };
   };
+}
+
+function addressOf(base: string, path: string): string {
+  return OUTSIDE.includes(path.split("?", 1)[0] ?? "") ? path : base + path;
 }
 
 function parse(text: string): unknown {

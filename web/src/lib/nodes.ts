@@ -1,6 +1,6 @@
 import { nodeMeasured } from "./measured";
 import type { NodeView } from "./protocol";
-import { t } from "./text";
+import { t } from "./text.svelte";
 
 /** How a node does: a name for its colour, a word for it, and why, where that is not plain. */
 export interface Condition {

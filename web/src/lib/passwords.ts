@@ -1,4 +1,4 @@
-import { t } from "./text";
+import { t } from "./text.svelte";
 
 /** As the server has it; it has the last word. */
 export const PASSWORD_MIN = 12;

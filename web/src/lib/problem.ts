@@ -1,4 +1,4 @@
-import { has, type Key, locale, t } from "./text";
+import { has, type Key, locale, t } from "./text.svelte";
 
 /** A refusal of the API (RFC 9457): the HTTP status, a stable code and one sentence. */
 export class Problem extends Error {
@@ -40,7 +40,7 @@ export function inWords(error: unknown): string {
 /** The detail without the field's name before it: it stands under the field. */
 function sentence({ detail, field }: Problem): string {
   const text = field !== null && detail.startsWith(`${field}: `) ? detail.slice(field.length + 2) : detail;
-  return text.charAt(0).toLocaleUpperCase(locale) + text.slice(1);
+  return text.charAt(0).toLocaleUpperCase(locale()) + text.slice(1);
 }
 
 function tooMany(retryAfter: unknown): string {

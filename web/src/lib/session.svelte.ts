@@ -1,18 +1,12 @@
+import type { Profile, RegisterRequest } from "./api";
 import type { Answer, Http, Request } from "./http";
 import { Problem } from "./problem";
-
-export interface Person {
-  user_id: string;
-  email: string;
-  display_name: string;
-  role: string;
-}
 
 /** What `POST /auth/login` and `/auth/refresh` answer. */
 interface SignedIn {
   access_token: string;
   expires_at: string;
-  user: Person;
+  user: Profile;
 }
 
 /** There is no session any more: nothing but signing in helps. */
@@ -45,7 +39,7 @@ interface Token {
  */
 export class Session {
   status: "restoring" | "in" | "out" = $state("restoring");
-  user: Person | null = $state.raw(null);
+  user: Profile | null = $state.raw(null);
   /** Signed out without being asked to. */
   ended = $state(false);
 
@@ -89,11 +83,8 @@ export class Session {
    * Ask for an account; the link that comes by mail makes it. Settles alike whether the address has an
    * account or not. Rejects with `Problem` or `Unreachable`.
    */
-  async register(email: string, password: string, displayName: string): Promise<void> {
-    await this.#http("/auth/register", {
-      method: "POST",
-      body: { email, password, display_name: displayName },
-    });
+  async register(request: RegisterRequest): Promise<void> {
+    await this.#http("/auth/register", { method: "POST", body: request });
   }
 
   /** Sign out everywhere in this browser. Rejects, still signed in, when the server cannot be told. */
@@ -129,13 +120,23 @@ export class Session {
 
   /** Ask the API as this person; a token that is refused is renewed once. Rejects like `token`. */
   async ask<T>(path: string, request: Request = {}): Promise<T> {
+    return (await this.answer<T>(path, request)).data;
+  }
+
+  /** Like `ask`, with what came along. */
+  async answer<T>(path: string, request: Request = {}): Promise<Answer<T>> {
     const token = await this.token();
     try {
-      return (await this.#http<T>(path, { ...request, token })).data;
+      return await this.#http<T>(path, { ...request, token });
     } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 401) throw error;
+      if (!(error instanceof Problem) || error.status !== 401 || !error.code.startsWith("token_")) throw error;
     }
-    return (await this.#http<T>(path, { ...request, token: await this.renew() })).data;
+    return this.#http<T>(path, { ...request, token: await this.renew() });
+  }
+
+  /** The profile was changed to this. */
+  learn(user: Profile): void {
+    if (this.user?.user_id === user.user_id) this.user = user;
   }
 
   /** Let go of the other tabs. */

@@ -20,7 +20,7 @@ const http = (async (path: string, request: Request = {}): Promise<Answer<unknow
   await Promise.resolve();
   const handler = handlers[path];
   if (handler === undefined) throw new Problem(404, "not_found", "There is no such thing.");
-  return { data: handler(request), serverTime };
+  return { data: handler(request), serverTime, etag: null, unchanged: false };
 }) as Http;
 
 function signedIn(user = ADA, lifeMs = 600_000): unknown {

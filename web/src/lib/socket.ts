@@ -26,6 +26,9 @@ const BACKOFF_CAP_MS = 30_000;
 /** Codes that a fresh access token may heal. */
 const RENEWABLE = new Set<number>([CloseCode.UNAUTHENTICATED, CloseCode.AUTH_TIMEOUT, CloseCode.REVOKED]);
 
+/** Codes of a refusal that passes. */
+const BUSY = new Set(["busy", "unavailable", "timeout"]);
+
 /**
  * Where the client stands: on its way (`attempt` failed before it), live in all its channels,
  * waiting for the next attempt, or stopped, by `stop()` or for good by a final close `code`.
@@ -36,8 +39,22 @@ export type SocketState =
   | { phase: "waiting"; attempt: number }
   | { phase: "stopped"; code: number | null };
 
+/** How far a channel was followed: `offset` counts within `epoch`. */
+export interface Position {
+  offset: number;
+  epoch: string;
+}
+
 export interface SocketOptions {
+  /** The channels that must be joined before the connection counts as live. */
   channels: readonly string[];
+  /**
+   * Those of all channels that are streams: after a break they go on where they were left, if the
+   * server can. The others' newest value is asked for whole: it may change without its offset.
+   */
+  streams?: readonly string[];
+  /** Where the streams were left, by name; kept up to date here. */
+  positions?: Map<string, Position>;
   /** Where to connect; asked before every attempt. */
   endpoint(): Promise<string>;
   /** An access token that is good for a while. Rejects with `SignedOut` when there is none to get. */
@@ -69,6 +86,12 @@ export class LiveSocket {
   #renewalAt = -Infinity;
   // The channels asked for and not joined yet.
   readonly #joining = new Set<string>();
+  // Further channels, joined one after the other once live: a refusal does not say which it means.
+  #further: ReadonlySet<string> = new Set();
+  readonly #held = new Set<string>();
+  readonly #shutOut = new Set<string>();
+  #asking: string | null = null;
+  readonly #positions: Map<string, Position>;
   #connectTimer: Timer;
   #retryTimer: Timer;
   #rejoinTimer: Timer;
@@ -79,6 +102,7 @@ export class LiveSocket {
 
   constructor(options: SocketOptions) {
     this.#options = options;
+    this.#positions = options.positions ?? new Map<string, Position>();
     this.#backoff = new Backoff(BACKOFF_BASE_MS, BACKOFF_CAP_MS, options.random);
   }
 
@@ -103,6 +127,18 @@ export class LiveSocket {
   nudge(): void {
     if (this.#state.phase === "waiting") void this.#connect();
     else if (this.#state.phase === "live") this.#ping();
+  }
+
+  /** Follow these channels besides, and no others. One that the server refuses is left out. */
+  want(channels: Iterable<string>): void {
+    this.#further = new Set([...channels].filter((each) => !this.#options.channels.includes(each)));
+    for (const channel of [...this.#held, ...this.#shutOut]) {
+      if (this.#further.has(channel)) continue;
+      this.#shutOut.delete(channel);
+      this.#positions.delete(channel);
+      if (this.#held.delete(channel)) this.#send({ type: "unsubscribe", channel });
+    }
+    this.#joinFurther();
   }
 
   async #connect(): Promise<void> {
@@ -145,10 +181,18 @@ export class LiveSocket {
         this.#welcome();
         break;
       case "subscribed":
+        if (this.#options.streams?.includes(message.channel)) {
+          this.#positions.set(message.channel, { offset: message.offset, epoch: message.epoch });
+        }
         this.#joined(message.channel);
+        break;
+      case "snapshot":
+      case "event":
+        this.#moved(message.channel, message.offset);
         break;
       case "error":
         if (this.#joining.size > 0) this.#joinLater();
+        else if (message.id === undefined) this.#furtherRefused(message.code);
         break;
       case "token_expiring":
         this.#reauthenticateSoon();
@@ -168,7 +212,39 @@ export class LiveSocket {
   }
 
   #join(): void {
-    for (const channel of this.#joining) this.#send({ type: "subscribe", channel });
+    for (const channel of this.#joining) this.#subscribe(channel);
+  }
+
+  #subscribe(channel: string): void {
+    this.#send({ type: "subscribe", channel, ...this.#positions.get(channel) });
+  }
+
+  #moved(channel: string, offset: number): void {
+    const position = this.#positions.get(channel);
+    if (position !== undefined) position.offset = offset;
+  }
+
+  #joinFurther(): void {
+    if (this.#asking !== null || this.#state.phase !== "live") return;
+    for (const channel of this.#further) {
+      if (this.#held.has(channel) || this.#shutOut.has(channel)) continue;
+      this.#asking = channel;
+      this.#subscribe(channel);
+      return;
+    }
+  }
+
+  #furtherRefused(code: string): void {
+    const channel = this.#asking;
+    if (channel === null) return;
+    this.#asking = null;
+    if (BUSY.has(code)) {
+      clearTimeout(this.#rejoinTimer);
+      this.#rejoinTimer = setTimeout(() => this.#joinFurther(), REJOIN_MS);
+      return;
+    }
+    this.#shutOut.add(channel);
+    this.#joinFurther();
   }
 
   #joinLater(): void {
@@ -177,6 +253,14 @@ export class LiveSocket {
   }
 
   #joined(channel: string): void {
+    if (channel === this.#asking) {
+      this.#asking = null;
+      this.#held.add(channel);
+      // Nobody may want it any more by now.
+      if (this.#further.has(channel)) this.#joinFurther();
+      else this.want(this.#further);
+      return;
+    }
     if (!this.#joining.delete(channel) || this.#joining.size > 0) return;
     clearTimeout(this.#connectTimer);
     clearTimeout(this.#rejoinTimer);
@@ -185,6 +269,7 @@ export class LiveSocket {
       this.#renewed = false;
     }, STEADY_MS);
     this.#enter({ phase: "live" });
+    this.#joinFurther();
   }
 
   #ping(): void {
@@ -271,6 +356,9 @@ export class LiveSocket {
     clearTimeout(this.#steadyTimer);
     this.#pingTimer = this.#pongTimer = undefined;
     this.#joining.clear();
+    this.#held.clear();
+    this.#shutOut.clear();
+    this.#asking = null;
     const socket = this.#socket;
     this.#socket = null;
     if (socket === null) return;

@@ -1,6 +1,6 @@
 import { CloseCode } from "../lib/protocol";
 import type { SocketState } from "../lib/socket";
-import { t } from "../lib/text";
+import { t } from "../lib/text.svelte";
 
 export type Health = "live" | "connecting" | "offline";
 

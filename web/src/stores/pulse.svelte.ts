@@ -25,7 +25,7 @@ export class Pulse {
   #beats = 0;
   #slot: number | null = null;
 
-  constructor(private readonly frames: FrameBatcher) {}
+  constructor(private readonly frames: Pick<FrameBatcher, "put">) {}
 
   /** It is `now` (milliseconds of a steady clock), and the connection is live. */
   watch(now: number): void {

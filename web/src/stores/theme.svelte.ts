@@ -17,12 +17,23 @@ export class Theme {
     });
   }
 
+  /** What people chose; null: the system's preference. */
+  get chosen(): ThemeName | null {
+    return this.#chosen;
+  }
+
   toggle(): void {
-    const next = this.current === "night" ? "day" : "night";
+    this.choose(this.current === "night" ? "day" : "night");
+  }
+
+  /** Take these colours; null follows the system's preference. */
+  choose(next: ThemeName | null): void {
     this.#chosen = next;
-    document.documentElement.dataset.theme = next;
+    if (next === null) delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = next;
     try {
-      localStorage.setItem(KEY, next);
+      if (next === null) localStorage.removeItem(KEY);
+      else localStorage.setItem(KEY, next);
     } catch {
       // Storage is denied or full: the choice holds until the page goes.
     }

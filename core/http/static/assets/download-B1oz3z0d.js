@@ -1,0 +1,1 @@
+async function e(e,n,r,i){t(await e.ask(n,{file:!0}),r,i)}function t(e,t,n){let r=URL.createObjectURL(new Blob([e],{type:n})),i=document.createElement(`a`);i.href=r,i.download=t,i.click(),setTimeout(()=>URL.revokeObjectURL(r),1e4)}export{t as n,e as t};

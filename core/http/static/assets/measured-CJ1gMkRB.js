@@ -1,0 +1,1 @@
+function e(e){return e.since!==null}function t(t){return t.confirmed_seconds>0||t.nodes_online>0||t.nodes.some(e)}function n(e){return e.state===`online`||e.state===`degraded`?e.rtt_ms??null:null}export{n,t as r,e as t};

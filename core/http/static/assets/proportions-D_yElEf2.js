@@ -1,0 +1,1 @@
+function e(e,t){return t<=0n||e<=0n?0:e>=t?100:Number(e*10000n/t)/100}function t(t,n,r,i){let a=i*103n/100n||1n;return{booked:e(t,a),least:e(n,a),amount:e(r,a),most:e(i,a)}}export{t as n,e as t};

@@ -1,0 +1,28 @@
+/** The kit that pages are built of. */
+export { default as Field } from "../Field.svelte";
+export { default as Submit } from "../Submit.svelte";
+export { default as Unmeasured } from "../Unmeasured.svelte";
+export { default as Ago } from "./Ago.svelte";
+export { default as Amount } from "./Amount.svelte";
+export { default as Async } from "./Async.svelte";
+export { default as Badge, type Tone } from "./Badge.svelte";
+export { default as Card } from "./Card.svelte";
+export { default as Chart, type ChartSeries } from "./Chart.svelte";
+export { default as Copy } from "./Copy.svelte";
+export { default as DataTable, type Column } from "./DataTable.svelte";
+export { default as Dialog } from "./Dialog.svelte";
+export { default as Empty } from "./Empty.svelte";
+export { default as Icon } from "./Icon.svelte";
+export { default as Moment } from "./Moment.svelte";
+export { default as More } from "./More.svelte";
+export { default as NodeState } from "./NodeState.svelte";
+export { default as PageHead } from "./PageHead.svelte";
+export { default as SectionHead } from "./SectionHead.svelte";
+export { default as Segmented } from "./Segmented.svelte";
+export { default as Select } from "./Select.svelte";
+export { default as Skeleton } from "./Skeleton.svelte";
+export { default as Sparkline } from "./Sparkline.svelte";
+export { default as Stat } from "./Stat.svelte";
+export { default as Switch } from "./Switch.svelte";
+export { default as Tabs } from "./Tabs.svelte";
+export { default as Trouble } from "./Trouble.svelte";

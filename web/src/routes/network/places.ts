@@ -1,0 +1,38 @@
+/** Countries that the map has an outline of: alpha-2 code and number of ISO 3166-1. */
+const OUTLINED =
+  "AE784 AF004 AL008 AM051 AO024 AQ010 AR032 AT040 AU036 AZ031 BA070 BD050 BE056 BF854 BG100 BI108 BJ204 BN096 BO068 " +
+  "BR076 BS044 BT064 BW072 BY112 BZ084 CA124 CD180 CF140 CG178 CH756 CI384 CL152 CM120 CN156 CO170 CR188 CU192 CY196 " +
+  "CZ203 DE276 DJ262 DK208 DO214 DZ012 EC218 EE233 EG818 EH732 ER232 ES724 ET231 FI246 FJ242 FK238 FR250 GA266 GB826 " +
+  "GE268 GH288 GL304 GM270 GN324 GQ226 GR300 GT320 GW624 GY328 HN340 HR191 HT332 HU348 ID360 IE372 IL376 IN356 IQ368 " +
+  "IR364 IS352 IT380 JM388 JO400 JP392 KE404 KG417 KH116 KP408 KR410 KW414 KZ398 LA418 LB422 LK144 LR430 LS426 LT440 " +
+  "LU442 LV428 LY434 MA504 MD498 ME499 MG450 MK807 ML466 MM104 MN496 MR478 MW454 MX484 MY458 MZ508 NA516 NC540 NE562 " +
+  "NG566 NI558 NL528 NO578 NP524 NZ554 OM512 PA591 PE604 PG598 PH608 PK586 PL616 PR630 PS275 PT620 PY600 QA634 RO642 " +
+  "RS688 RU643 RW646 SA682 SB090 SD729 SE752 SI705 SK703 SL694 SN686 SO706 SR740 SS728 SV222 SY760 SZ748 TD148 TF260 " +
+  "TG768 TH764 TJ762 TL626 TM795 TN788 TR792 TT780 TW158 TZ834 UA804 UG800 US840 UY858 UZ860 VE862 VN704 VU548 YE887 " +
+  "ZA710 ZM894 ZW716";
+
+/** Countries too small for an outline: code, degrees east, degrees north. */
+const SMALL =
+  "AD 1.5 42.5, AG -61.8 17.1, AI -63.2 18.3, AS -170 -14.3, AW -70 12.5, AX 19.9 60.1, BB -59.5 13.2, BH 50.6 26, " +
+  "BL -63.4 18.5, BM -64.7 32.3, BQ -68.2 12.2, BV 3.4 -54.4, CC 96.8 -12.5, CK -159.8 -21.2, CV -24 16, CW -68.9 12.1, " +
+  "CX 105.7 -10.5, DM -61.3 15.4, FM 158.3 6.9, FO -7 62, GD -61.7 12.1, GF -53 4, GG -2.6 49.5, GI -5.3 36.1, " +
+  "GP -61.6 16.3, GS -37 -54.5, GU 144.8 13.5, HK 114.2 22.3, HM 72.5 -53.1, IM -4.5 54.3, IO 71.5 -6, JE -2.2 49.3, " +
+  "KI 173 1.4, KM 44.3 -12.2, KN -62.7 17.3, KY -80.5 19.5, LC -61 13.9, LI 9.5 47.3, MC 7.4 43.7, MF -63.9 18.1, " +
+  "MH 168 9, MO 113.6 22.2, MP 145.8 15.2, MQ -61 14.7, MS -62.2 16.8, MT 14.6 35.8, MU 57.6 -20.3, MV 73 3.3, " +
+  "NF 168 -29, NR 166.9 -0.5, NU -169.9 -19, PF -140 -15, PM -56.3 46.8, PN -130.1 -25.1, PW 134.5 7.5, RE 55.5 -21.1, " +
+  "SC 55.7 -4.6, SG 103.8 1.4, SH -5.7 -15.9, SJ 20 78, SM 12.4 43.8, ST 7 1, SX -63 18, TC -71.6 21.8, TK -172 -9, " +
+  "TO -175 -20, TV 178 -8, UM 166.6 19.3, VA 12.5 41.9, VC -61.2 13.3, VG -64.6 18.4, VI -64.9 18.4, WF -176.2 -13.3, " +
+  "WS -172.3 -13.6, XK 20.9 42.6, YT 45.2 -12.8";
+
+/** The code of a country by its number (three digits). */
+export const codeOfNumber: ReadonlyMap<string, string> = new Map(
+  OUTLINED.split(" ").map((entry) => [entry.slice(2), entry.slice(0, 2)]),
+);
+
+/** Where a country without an outline lies: longitude and latitude by code. */
+export const smallPlaces: ReadonlyMap<string, [number, number]> = new Map(
+  SMALL.split(", ").map((entry) => {
+    const [code = "", east, north] = entry.split(" ");
+    return [code, [Number(east), Number(north)]];
+  }),
+);

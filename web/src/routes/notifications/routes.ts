@@ -1,0 +1,5 @@
+import type { Route } from "../route";
+
+export const routes: readonly Route[] = [
+  { path: "/notifications", for: "user", areas: ["notifications"], load: () => import("./Notifications.svelte") },
+];
