@@ -59,6 +59,7 @@ class House:
         stores = self.stores = stores or memory_stores(self.database)
         self.user_store = stores.users
         self.uptime = stores.uptime
+        self.figures = stores.figures
         # As cheap as Argon2 goes: the tests are about us, not about it.
         self.passwords = Passwords(memory_kib=8, passes=1, threads=1)
         self.tokens = Tokens(SECRET, self.clock, ACCESS_TTL, 3600)
@@ -125,7 +126,7 @@ class House:
             changed=self._status_changed,
         )
         self.earnings = Earnings(
-            figures=stores.figures,
+            figures=self.figures,
             ledger=stores.ledger,
             epochs=stores.epochs,
             users=stores.users,

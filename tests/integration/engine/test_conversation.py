@@ -252,15 +252,14 @@ async def test_a_store_that_is_away_is_said_and_survived(engine, monkeypatch):
 
     _, token = await engine.person()
     socket, _ = await engine.join(token=token)
-    totals = engine.house.uptime.totals
 
     async def away(user_ids):
         raise StorageUnavailable("PostgreSQL is away")
 
-    monkeypatch.setattr(engine.house.uptime, "totals", away)
-    socket.send({"type": "subscribe", "channel": "me"})
-    assert (await socket.receive("error"))["code"] == "unavailable"
-    monkeypatch.setattr(engine.house.uptime, "totals", totals)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.house.figures, "look", away)
+        socket.send({"type": "subscribe", "channel": "me"})
+        assert (await socket.receive("error"))["code"] == "unavailable"
     socket.send({"type": "subscribe", "channel": "me"})
     await socket.receive("snapshot")
 
