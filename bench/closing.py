@@ -57,7 +57,7 @@ async def main() -> None:
         settling = Settling(stores.uptime, stores.streams, SystemClock())
         overviews = Overviews(services.earnings, services.events, stores.presence, 1.0)
         rules = uptime_rules(config)
-        grace = timedelta(seconds=rules.tail + rules.resume_window)
+        grace = timedelta(seconds=rules.settling)
 
         async def tell(epoch: Epoch) -> None:
             await services.events.publish("epoch", epoch.number, epoch_closed(epoch))

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from typing import Any
 import msgspec
 
 from bench import machine
-from bench.api import get
+from bench.api import client_of, get
 from bench.day import fill_hours, fill_nodes
 from bench.incomes import fill_ledger, fill_people
 from bench.outcome import LOWER, Check, check
 from bench.program import Answer, BenchError, Program
-from bench.stores import PATIENCE, Stores, client_of_api, open_api, open_stores
+from bench.stores import PATIENCE, Stores, open_api, open_stores
 from core.bootstrap import earning_terms, make_tokens
 from storage import postgres
 from storage.postgres import PostgresDays, PostgresEpochs, PostgresScores
@@ -104,7 +105,8 @@ async def ask_summaries(stores: Stores, folder: Path, accounts: int) -> dict[str
     await connection.execute(_SESSION, mixes["mix"])
     tokens = make_tokens(stores.config)
     answers: dict[str, Answer] = {}
-    async with open_api(stores, folder) as port, client_of_api(port) as client:
+    async with AsyncExitStack() as stack:
+        client = await client_of(stack, await stack.enter_async_context(open_api(stores, folder)))
         for name, people in mixes.items():
             requests = [
                 get("/api/v1/earnings/summary", tokens.for_user(each, each, "user")[0]) for each in people

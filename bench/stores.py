@@ -13,7 +13,6 @@ import httpx
 from msgspec import Struct
 
 from bench.api import answering, free_port, stopped
-from bench.program import Program
 from core.bootstrap import migrate
 from core.config import Config, load
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -113,13 +112,3 @@ async def open_api(stores: Stores, folder: Path) -> AsyncIterator[int]:
         stack.push_async_callback(stopped, process)
         await answering(f"http://127.0.0.1:{port}/readyz")
         yield port
-
-
-@asynccontextmanager
-async def client_of_api(port: int) -> AsyncIterator[Program]:
-    """A process that asks the API, until the block ends."""
-    client = await Program.start("client", sys.executable, "-m", "bench.load.http", "127.0.0.1", str(port))
-    try:
-        yield client
-    finally:
-        await client.stop()

@@ -271,7 +271,7 @@ def make_services(config: Config, stores: Stores) -> Services:
             epochs=stores.epochs,
             users=stores.users,
             clock=clock,
-            settling=math.ceil(rules.tail + rules.resume_window),
+            settling=math.ceil(rules.settling),
         ),
         Networks(stores.nodes, stores.uptime, stores.abuse, tokens, clock),
         Events(stores.streams, stores.presence, config.redis.stream_length),
@@ -412,7 +412,7 @@ def make_proof(config: Config, pool: postgres.Pool) -> Proof:
                     epochs=epochs,
                     users=users,
                     clock=clock,
-                    settling=math.ceil(rules.tail + rules.resume_window),
+                    settling=math.ceil(rules.settling),
                 ),
                 claims=Claims(ledger=ledger, epochs=epochs, users=users, clock=clock),
             )
@@ -429,7 +429,7 @@ def make_oversight(config: Config, stores: Stores, services: Services) -> Oversi
         presence=stores.presence,
         audit=services.audit,
         clock=SystemClock(),
-        grace=timedelta(seconds=rules.tail + rules.resume_window),
+        grace=timedelta(seconds=rules.settling),
     )
 
 
@@ -689,7 +689,7 @@ async def run_jobs(config: Config, reload: Reload | None = None) -> None:
                 clock=SystemClock(),
                 terms=earning_terms(config),
                 seconds=config.earnings.epoch_seconds,
-                grace=timedelta(seconds=rules.tail + rules.resume_window),
+                grace=timedelta(seconds=rules.settling),
                 # What its connections may leave unreported is not its delay.
                 patience=timedelta(seconds=rules.tail + PATIENCE),
             ),

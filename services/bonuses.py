@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from storage.base import BonusInputs, CampaignInputs, Category, Epoch, NodeInputs, Terms
 from storage.campaigns import campaign_bonus
@@ -85,16 +86,7 @@ def _of_pool(share: BonusShare, pool: int, wanted: int) -> BonusShare:
     amount = scaled(int(share.wanted), pool, wanted)
     if wanted > pool:
         share.arithmetic.append(f"{share.category} = {share.wanted} × {pool} / {wanted} = {amount}")
-    return BonusShare(
-        category=share.category,
-        campaign=share.campaign,
-        days=share.days,
-        seconds=share.seconds,
-        reward=share.reward,
-        wanted=share.wanted,
-        amount=str(amount),
-        arithmetic=share.arithmetic,
-    )
+    return replace(share, amount=str(amount))
 
 
 def _own(terms: Terms, nodes: Sequence[NodeInputs], made: BonusInputs) -> Iterator[BonusShare]:

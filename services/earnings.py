@@ -40,13 +40,13 @@ from storage.base import (
 )
 from storage.base.ledger import Kind
 from storage.epochs import seconds_of
+from storage.uptime import HOUR_S
 
 # A degraded node is connected too.
 CONNECTED: Final = frozenset({"online", "degraded"})
 
 T = TypeVar("T")
 
-_HOUR_S = 3600
 # Bookings that a piece of the table has.
 _TABLE_PAGE = 500
 _COLUMNS: Final = (
@@ -325,7 +325,8 @@ class Earnings:
         now = self._clock.now()
         until = epoch.starts_at
         # Epochs longer than an hour make fuller, rarer samples.
-        sample = timedelta(seconds=max(_HOUR_S, seconds_of(epoch.starts_at, epoch.ends_at)))
+        seconds = max(HOUR_S, seconds_of(epoch.starts_at, epoch.ends_at))
+        sample = timedelta(seconds=seconds)
         samples = [until - number * sample for number in range(MOST_SAMPLES, -1, -1)]
         starts = {period: start_of(now, period, zone) for period in _OUTLOOKS}
         marks = sorted({*samples, *starts.values(), now + timedelta(days=1)})
@@ -339,8 +340,8 @@ class Earnings:
         for period, start in starts.items():
             end = end_of(start, period, zone)
             booked = sum(amount for at, amount in found if at >= start)
-            remaining = max(0, (end - max(until, start)) // timedelta(seconds=1))
-            projected = project(booked, earned, remaining, sample // timedelta(seconds=1))
+            remaining = max(0, seconds_of(max(until, start), end))
+            projected = project(booked, earned, remaining, seconds)
             outlooks.append(
                 Outlook(
                     period=period,

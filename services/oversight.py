@@ -15,7 +15,7 @@ from core.errors import Conflict
 from services.audit import Audit, Kind
 from services.proof import Verdict
 from services.tokens import Principal
-from storage.base import AuditEvent, Epoch, EpochStore, OpenEpoch, Presence, UptimeStore
+from storage.base import AuditEvent, EpochStore, OpenEpoch, Presence, UptimeStore
 from storage.ledger import INVARIANTS as OF_THE_LEDGER
 from storage.proofs import INVARIANTS as OF_EVERYTHING
 
@@ -103,10 +103,6 @@ class Oversight:
             waiting_for=await self._stragglers(due_at) if now >= due_at else [],
         )
 
-    async def epochs(self, before: int | None, limit: int) -> list[Epoch]:
-        """Closed epochs, the newest first, with numbers below `before`."""
-        return await self._epochs.epochs(before, limit)
-
     async def _stragglers(self, due_at: datetime) -> list[Straggler]:
         processes = await self._presence.processes()
         workers = [process.process_id for process in processes if process.kind == "worker"]
@@ -121,7 +117,7 @@ class Oversight:
 
     async def ledger(self) -> LedgerState:
         """The newest proof."""
-        done, asked = await self._newest(Kind.LEDGER_CHECKED), await self._waiting()
+        asked, done = await self._waiting()
         facts = done.facts if done else {}
         return LedgerState(
             checked_at=done.at if done else None,
@@ -138,7 +134,8 @@ class Oversight:
         Raises:
             Conflict: "ledger_check_waiting": one was asked for and has not ended.
         """
-        if await self._waiting() is not None:
+        waiting, _ = await self._waiting()
+        if waiting is not None:
             raise Conflict("ledger_check_waiting", "A check is under way, or about to begin.")
         await self._audit.note(Kind.LEDGER_CHECK_ASKED, actor_id=actor.user_id)
         return await self.ledger()
@@ -163,12 +160,12 @@ class Oversight:
             **facts,
         )
 
-    async def _waiting(self) -> AuditEvent | None:
+    async def _waiting(self) -> tuple[AuditEvent | None, AuditEvent | None]:
+        """The question that waits for an answer, and the newest proof."""
         asked = await self._newest(Kind.LEDGER_CHECK_ASKED)
-        if asked is None:
-            return None
         done = await self._newest(Kind.LEDGER_CHECKED)
-        return None if done and done.facts.get("answers") == str(asked.event_id) else asked
+        answered = asked and done and done.facts.get("answers") == str(asked.event_id)
+        return None if answered else asked, done
 
     async def _newest(self, kind: Kind) -> AuditEvent | None:
         found = await self._audit.read(user_id=None, kind=kind, before=None, limit=1)

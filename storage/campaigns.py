@@ -14,7 +14,7 @@ The SQL of the PostgreSQL adapter says the same.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from storage.base.campaigns import Campaign, CampaignInputs
 from storage.base.epochs import Pool
 from storage.base.ledger import Category
-from storage.epochs import BONUSES, scaled
+from storage.epochs import BONUSES, scaled, seconds_of
 from storage.scores import POINTS
 
 
@@ -38,7 +38,7 @@ class Granted(Struct, frozen=True, kw_only=True):
 def covered(campaign: Campaign, starts_at: datetime, ends_at: datetime) -> int:
     """How many seconds of an epoch a campaign covers."""
     first, last = max(campaign.starts_at, starts_at), min(campaign.ends_at, ends_at)
-    return max(0, (last - first) // timedelta(seconds=1))
+    return max(0, seconds_of(first, last))
 
 
 def campaign_inputs(campaign: Campaign, starts_at: datetime, ends_at: datetime) -> CampaignInputs | None:

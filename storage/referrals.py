@@ -114,18 +114,8 @@ def commissions_of(
                 )
     total = sum(each.amount for each in wanted)
     if pool is not None and total > pool:
-        wanted = [_scaled(each, pool, total) for each in wanted]
+        wanted = [replace(each, amount=each.amount * pool // total) for each in wanted]
     return [each for each in wanted if each.amount]
-
-
-def _scaled(each: Commission, pool: int, total: int) -> Commission:
-    return Commission(
-        user_id=each.user_id,
-        referee_id=each.referee_id,
-        level=each.level,
-        amount=each.amount * pool // total,
-        held=each.held,
-    )
 
 
 class Paid(Struct, frozen=True, kw_only=True):

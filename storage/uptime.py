@@ -45,7 +45,12 @@ class Rules(Struct, frozen=True, kw_only=True):
     @property
     def longest_gap(self) -> int:
         """The most seconds that can count for the time between two connections."""
-        return int(self.resume_window + self.tail)
+        return int(self.settling)
+
+    @property
+    def settling(self) -> float:
+        """The seconds after which nothing more is credited to a time."""
+        return self.resume_window + self.tail
 
 
 # --- spans ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import structlog
 from support.servers import FAST_SETTINGS, Databases
 
 from storage.embedded import EmbeddedPostgres, EmbeddedValkey
+from storage.postgres import Pool, connect
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,14 @@ async def postgres_dsn(databases: Databases) -> AsyncIterator[str]:
     dsn = await databases.create()
     yield dsn
     await databases.drop(dsn)
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    """Connections to a fresh database with the current schema, for this test only."""
+    pool = await connect(postgres_dsn)
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from msgspec import Struct
 from core.http.openapi import fails
 from core.http.pages import EPOCH_MOST, PAGE_DEFAULT, Cursor, Limit, cursor_of, number_of, split
 from core.http.permissions import may
-from services.explain import EpochView, epoch_view
+from services.explain import EpochView, Explanations
 from services.oversight import Closing, LedgerState, Oversight, Straggler
 from services.tokens import Principal
 
@@ -44,15 +44,18 @@ class EpochsOverview(Struct):
 
 @get("/admin/epochs", opt=may("support"), responses=fails())
 async def oversee_epochs(
-    oversight: NamedDependency[Oversight], limit: Limit = PAGE_DEFAULT, cursor: Cursor = None
+    oversight: NamedDependency[Oversight],
+    explanations: NamedDependency[Explanations],
+    limit: Limit = PAGE_DEFAULT,
+    cursor: Cursor = None,
 ) -> EpochsOverview:
     """What the next close waits for, and what was paid before."""
     closing = await oversight.closing()
-    found = await oversight.epochs(number_of(cursor, EPOCH_MOST), limit + 1)
+    found = await explanations.epochs(number_of(cursor, EPOCH_MOST), limit + 1)
     page, last = split(found, limit)
     return EpochsOverview(
         _open(closing) if closing else None,
-        [epoch_view(epoch) for epoch in page],
+        list(page),
         cursor_of(UUID(int=last.number)) if last else None,
     )
 

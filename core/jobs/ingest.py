@@ -229,14 +229,14 @@ class Ingest:
         latest_s = latest_ms // 1000
         kept = [record for record in batch.records if _has_been(record, latest_ms, latest_s)]
         ahead = len(batch.records) - len(kept)
-        if not ahead and 0 <= batch.until_ms <= latest_ms:
+        # Who is ahead will tell of earlier times once its clock is right again.
+        until_ms = batch.until_ms if 0 <= batch.until_ms <= latest_ms else 0
+        if not ahead and until_ms == batch.until_ms:
             return batch
         self._counts["future"] += ahead
         if batch.worker not in self._ahead:
             self._ahead.add(batch.worker)
             _log.warning("records from the future dropped: whose clock is wrong?", worker=batch.worker)
-        # Who is ahead will tell of earlier times once its clock is right again.
-        until_ms = batch.until_ms if 0 <= batch.until_ms <= latest_ms else 0
         return msgspec.structs.replace(batch, records=kept, until_ms=until_ms)
 
     async def _apply(self, batches: Sequence[tuple[str, bytes, Batch]], places: Mapping[str, Place]) -> None:

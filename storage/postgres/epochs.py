@@ -62,12 +62,7 @@ _MEASURE = load("measure")
 _FIGURES = load("figures")
 _MEASURED = _SQL["measured"].format(did=_SQL["did"])
 _TERMS = msgspec.json.Decoder(Terms)
-_ORDER: dict[str, int] = {
-    category: place
-    for place, category in enumerate(
-        ("availability", "usage", "streak", "first_hours", "campaign", "referral")
-    )
-}
+_ORDER: dict[str, int] = {category: place for place, category in enumerate((*WORK, *BONUSES, "referral"))}
 
 
 class PostgresEpochs:
@@ -426,12 +421,13 @@ class _Close:
         seconds = seconds_of(starts_at, ends_at)
         pools = {category: pool_of(rate, seconds) for category, rate in rates_of(terms).items()}
         await db.execute(_SQL["reward_again"], *pools.values(), *(sums[category] for category in WORK))
-        await self._post(f"correction:{number}:", "again_reward", ends_at, terms)
-        await self._post(f"correction:{number}:", "again_reward", ends_at, terms, before=True)
-        await db.execute(_SQL["net"], f"correction:{number}:")
-        for row in await db.fetch(_SQL["corrected"], f"correction:{number}:"):
+        prefix = f"correction:{number}:"
+        await self._post(prefix, "again_reward", ends_at, terms)
+        await self._post(prefix, "again_reward", ends_at, terms, before=True)
+        await db.execute(_SQL["net"], prefix)
+        for row in await db.fetch(_SQL["corrected"], prefix):
             category = row["category"]
-            key = f"correction:{number}:{category}"
+            key = f"{prefix}{category}"
             self._kinds[key] = "correction", reward_key(number, category)
             await db.execute(_SQL["post_house"], key, "corrections", category, -row["amount"])
         await db.execute(_SQL["drop_again"])
@@ -572,6 +568,7 @@ def _epochs(rows: Sequence[Any]) -> list[Epoch]:
                 unallocated=int(row["unallocated"]),
             )
         )
+    for epoch in found.values():
         epoch.pools.sort(key=lambda pool: _ORDER[pool.category])
     return list(found.values())
 

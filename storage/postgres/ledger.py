@@ -90,16 +90,13 @@ class PostgresLedger:
 
     async def check(self) -> list[Finding]:
         found = []
-        async with (
-            self._pool.connection(timeout=_CHECK) as connection,
-            # One moment for all of them: others go on booking.
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        # One moment for all of them: others go on booking.
+        async with self._pool.snapshot(_CHECK) as snapshot, snapshot.connection() as connection:
             await connection.execute(_SQL["room"], _WORK_MEMORY)
             for invariant in INVARIANTS:
                 row = await connection.fetchrow(_SQL[f"check_{invariant}"])
                 if row is not None:
-                    found.append(finding(invariant, **{name: _plain(value) for name, value in row.items()}))
+                    found.append(finding(invariant, **{name: plain(value) for name, value in row.items()}))
         return found
 
 
@@ -185,5 +182,6 @@ def _booked(user_id: UUID, lines: Sequence[Any]) -> Booked:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of a row; a whole number where the driver has a decimal."""
     return int(value) if isinstance(value, Decimal) else value

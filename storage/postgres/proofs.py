@@ -1,13 +1,13 @@
 """Proofs, within a snapshot."""
 
 from collections.abc import AsyncIterator
-from decimal import Decimal
-from typing import Any, Final, get_args
+from typing import Final, get_args
 from uuid import UUID
 
 from storage.base.ledger import HOUSE, Balances, Finding, Posting, UserAccount
 from storage.base.proofs import Helped, Recorded
 from storage.postgres.epochs import PostgresEpochs
+from storage.postgres.ledger import plain
 from storage.postgres.pool import Pool
 from storage.postgres.queries import load
 from storage.proofs import STORED, finding, most_shares, pay_keys
@@ -40,7 +40,7 @@ class PostgresProofs:
                 arguments = [most_shares(versions)] if invariant == "commission_share" else []
                 row = await connection.fetchrow(_SQL[f"check_{invariant}"], *arguments)
                 if row is not None:
-                    found.append(finding(invariant, **{name: _plain(value) for name, value in row.items()}))
+                    found.append(finding(invariant, **{name: plain(value) for name, value in row.items()}))
             await connection.execute(_SQL["plan"], "on")
         return found
 
@@ -74,7 +74,3 @@ class PostgresProofs:
             arguments = [row["entry_id"] for row in entries], [row["at"] for row in entries]
             async for row in connection.cursor(_SQL["rewarded"], *arguments, prefetch=_PAGE):
                 yield Posting(**{**row, "amount": int(row["amount"])})
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, Decimal) else value

@@ -19,6 +19,7 @@ from support.websocket import Socket
 
 from core.bootstrap import ensure_user
 from core.config import load
+from core.tasks import end
 from storage.embedded import embedded_address
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
@@ -212,7 +213,7 @@ async def _watch(page: Page, system: System, screens: Screens, token: str, dsn: 
                 _look_at_ledger(dsn, user_id, screens),
             )
         ]
-        watching.push_async_callback(_end, lookers)
+        watching.push_async_callback(end, lookers)
 
         async def closed() -> bool:
             for looker in lookers:
@@ -221,12 +222,6 @@ async def _watch(page: Page, system: System, screens: Screens, token: str, dsn: 
             return len(screens.compared()) > CLOSES
 
         await eventually(closed, timeout=60)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_every_screen_shows_the_same_number_before_during_and_after_closes(

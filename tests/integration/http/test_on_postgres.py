@@ -19,18 +19,11 @@ from support.stores import postgres_stores
 
 from core.messages import enrol_bytes, token_bytes
 from services.accounts import totp
-from storage.postgres import Pool, connect
+from storage.postgres import Pool
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 # What a program says to show that no other site's page made it send its cookie.
 OWN = {"X-Pulseboard-CSRF": "1"}
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = await connect(postgres_dsn)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Town:
         }
         self.config: Config = load(environ=self.settings)
         rules = uptime_rules(self.config)
-        self.grace = timedelta(seconds=rules.tail + rules.resume_window)
+        self.grace = timedelta(seconds=rules.settling)
         self.epochs = PostgresEpochs(site.pool)
         self.ledger = PostgresLedger(site.pool)
         # Whole hours ago, so that an epoch begins and no hour ends while the test runs.

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -17,7 +17,7 @@ from support.waiting import eventually
 from core.clock import new_id, to_ms
 from core.errors import StorageUnavailable
 from storage.base import AuditEvent, Batch, EmailChange, Opened, Registration, Reset, SecondFactor
-from storage.postgres import Pool, connect
+from storage.postgres import Pool
 from storage.postgres.queries import load
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,13 +26,6 @@ END = NOW + timedelta(days=1)
 
 def hashed(token: str) -> bytes:
     return sha256(token.encode()).digest()
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = await connect(postgres_dsn)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

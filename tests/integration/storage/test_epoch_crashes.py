@@ -2,9 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 
-import pytest
 from support.crashes import FOREVER
 from support.histories import Histories, Work
 from support.processes import python_environment
@@ -12,7 +10,6 @@ from support.processes import python_environment
 from storage.base.epochs import FirstHours, HoldBack, Streak, Terms
 from storage.postgres import (
     Pool,
-    connect,
 )
 from storage.scores import FIRST_FORMULA
 
@@ -52,13 +49,6 @@ EVERYTHING = " UNION ALL ".join(
 async def everything(pool: Pool) -> dict[str, str]:
     """All rows of all tables that a close writes, in short."""
     return {row["name"]: row["rows"] for row in await pool.fetch(EVERYTHING)}
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = await connect(postgres_dsn)
-    yield pool
-    await pool.close()
 
 
 async def test_a_process_that_is_killed_anywhere_in_a_close_leaves_all_of_it_or_nothing(

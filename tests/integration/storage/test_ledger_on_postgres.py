@@ -13,7 +13,7 @@ from support.servers import Databases
 
 from storage.base import HOUSE, Account, Balances, Category, Entry, Posting
 from storage.ledger import INVARIANTS
-from storage.postgres import Pool, PostgresLedger, connect
+from storage.postgres import Pool, PostgresLedger
 from storage.postgres.queries import load
 
 AT = datetime(2026, 12, 31, 23, tzinfo=UTC)
@@ -24,13 +24,6 @@ POST = (
     "SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::numeric[])"
 )
 Line = tuple[int, datetime, UUID, str, str, int]
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = await connect(postgres_dsn)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What PostgreSQL itself promises for referrals: no cycle, no other parent, and plans that scale."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,18 +11,11 @@ from support.stores import Stores, postgres_stores
 from core.clock import new_id
 from core.errors import NotFound
 from storage.base import ReferralTerms, Trait
-from storage.postgres import Pool, connect
+from storage.postgres import Pool
 from storage.postgres.queries import load
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADD = "INSERT INTO referral (user_id, referral_id, parent_id, code, joined_at) VALUES ($1, $2, $3, 'X', $4)"
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = await connect(postgres_dsn)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

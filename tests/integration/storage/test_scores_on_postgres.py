@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,13 +38,6 @@ COLUMNS = [
     "minutes",
     "errors",
 ]
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    pool = await connect(postgres_dsn)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-import{y as e}from"./app-D4vUXJn8.js";function t(t){return t?[...t].length<12?e(`auth.short.password`,{count:12}):null:e(`auth.missing.password`)}export{t};

@@ -1,0 +1,1 @@
+import{y as e}from"./app-CErXTh88.js";function t(t){return t?[...t].length<12?e(`auth.short.password`,{count:12}):null:e(`auth.missing.password`)}export{t};
