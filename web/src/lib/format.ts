@@ -123,11 +123,6 @@ export function plusSign(): string {
   return writers().plusSign;
 }
 
-/** The same with a sign always, but for 0: what an entry adds or takes. */
-export function signedPoints(micropoints: string | bigint): string {
-  return (BigInt(micropoints) > 0n ? writers().plusSign : "") + points(micropoints);
-}
-
 /** Micro-points as points for a chart's axis: a number, which is not exact, for drawing only. */
 export function drawnPoints(micropoints: string | bigint): number {
   const amount = BigInt(micropoints);

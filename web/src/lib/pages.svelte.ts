@@ -1,3 +1,5 @@
+import { untrack } from "svelte";
+
 /** A page of a list of the API. */
 export interface CursorPage<T> {
   items: readonly T[];
@@ -29,38 +31,13 @@ export class Pages<T> {
   /** Append the next page, unless there is none or one is on its way. */
   async more(): Promise<void> {
     if (this.busy || this.complete) return;
-    const generation = this.#generation;
-    this.busy = true;
-    this.error = null;
-    try {
-      const page = await this.load(this.#cursor);
-      if (generation !== this.#generation) return;
-      this.items = [...this.items, ...page.items];
-      this.#cursor = page.next_cursor;
-      this.complete = page.next_cursor === null;
-    } catch (error) {
-      if (generation === this.#generation) this.error = error;
-    } finally {
-      if (generation === this.#generation) this.busy = false;
-    }
+    await this.#read(this.#cursor, (items) => [...this.items, ...items]);
   }
 
   /** Begin anew: what is shown stays until the first page is here. */
   async restart(): Promise<void> {
-    const generation = (this.#generation += 1);
-    this.busy = true;
-    this.error = null;
-    try {
-      const page = await this.load(null);
-      if (generation !== this.#generation) return;
-      this.items = page.items;
-      this.#cursor = page.next_cursor;
-      this.complete = page.next_cursor === null;
-    } catch (error) {
-      if (generation === this.#generation) this.error = error;
-    } finally {
-      if (generation === this.#generation) this.busy = false;
-    }
+    this.#generation += 1;
+    await this.#read(null, (items) => items);
   }
 
   /** Another list from now on (its filter changed): nothing of the old one is shown. */
@@ -72,4 +49,29 @@ export class Pages<T> {
     this.error = null;
     void this.more();
   }
+
+  async #read(cursor: string | null, shown: (items: readonly T[]) => readonly T[]): Promise<void> {
+    const generation = this.#generation;
+    this.busy = true;
+    this.error = null;
+    try {
+      const page = await this.load(cursor);
+      if (generation !== this.#generation) return;
+      this.items = shown(page.items);
+      this.#cursor = page.next_cursor;
+      this.complete = page.next_cursor === null;
+    } catch (error) {
+      if (generation === this.#generation) this.error = error;
+    } finally {
+      if (generation === this.#generation) this.busy = false;
+    }
+  }
+}
+
+/** Read the first page of the list that `pages` is, and of each that takes its place; while a component is made. */
+export function readFirst<T>(pages: () => Pages<T>): void {
+  $effect(() => {
+    const list = pages();
+    untrack(() => void list.more());
+  });
 }

@@ -1,3 +1,5 @@
+import { t } from "./text.svelte";
+
 /** The path of a small line through `values` (oldest first) in a box; null is a gap, a lone value a dot. */
 export function sparkPath(values: readonly (number | null)[], width: number, height: number, inset = 2): string {
   const measured = values.filter((value) => value !== null);
@@ -23,4 +25,15 @@ export function sparkPath(values: readonly (number | null)[], width: number, hei
 
 function round(value: number): number {
   return Math.round(value * 100) / 100;
+}
+
+/** What such a line shows, in words. */
+export function sparkSummary(values: readonly (number | null)[], format: (value: number) => string): string {
+  const measured = values.filter((value) => value !== null);
+  if (measured.length === 0) return t("unmeasured.word");
+  return t("spark.summary", {
+    least: format(Math.min(...measured)),
+    most: format(Math.max(...measured)),
+    last: format(measured.at(-1) as number),
+  });
 }

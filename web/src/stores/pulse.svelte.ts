@@ -29,14 +29,18 @@ export class Pulse {
 
   /** It is `now` (milliseconds of a steady clock), and the connection is live. */
   watch(now: number): void {
-    this.#last(now).watched = true;
+    const bar = this.#last(now);
+    // A bar that was just begun is not watched yet: any other says nothing new.
+    if (bar.watched) return;
+    bar.watched = true;
     this.#publish();
   }
 
   /** It is `now`, and there is no connection. */
   miss(now: number): void {
+    const slot = this.#slot;
     this.#last(now);
-    this.#publish();
+    if (this.#slot !== slot) this.#publish();
   }
 
   /** `micropoints` arrived just now; a correction downwards is no pulse. */

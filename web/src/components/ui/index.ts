@@ -17,7 +17,6 @@ export { default as Moment } from "./Moment.svelte";
 export { default as More } from "./More.svelte";
 export { default as NodeState } from "./NodeState.svelte";
 export { default as PageHead } from "./PageHead.svelte";
-export { default as SectionHead } from "./SectionHead.svelte";
 export { default as Segmented } from "./Segmented.svelte";
 export { default as Select } from "./Select.svelte";
 export { default as Skeleton } from "./Skeleton.svelte";

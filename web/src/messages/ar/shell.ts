@@ -89,7 +89,6 @@ export default {
   "nav.settings": "الإعدادات",
   "nav.admin": "التشغيل",
   "nav.more": "المزيد",
-  "nav.close": "إغلاق",
   "nav.menu": "القائمة",
   "nav.loaded": "{title}، فُتحت الصفحة",
 
@@ -106,7 +105,6 @@ export default {
 
   "banner.reconnecting": "جارٍ إعادة الاتصال. ما تراه عمره {age}.",
   "banner.offline": "أنت غير متصل. ما تراه عمره {age}.",
-  "banner.closed": "توقفت الأرقام المباشرة.",
 
   "toast.region": "المستجدات",
   "toast.dismiss": "تجاهل",
@@ -126,15 +124,6 @@ export default {
 
   "table.sort": "الترتيب حسب {column}",
   "table.more": "عرض المزيد",
-  "table.rows": {
-    zero: "لا صفوف",
-    one: "صف واحد",
-    two: "صفان",
-    few: "{count} صفوف",
-    many: "{count} صفًا",
-    other: "{count} صف",
-  },
-  "table.all": "هذا كل شيء.",
 
   "chart.table": "عرض كجدول",
   "chart.chart": "عرض كرسم بياني",
@@ -144,8 +133,6 @@ export default {
   "spark.summary": "من {least} إلى {most}، والآن {last}",
 
   "dialog.close": "إغلاق",
-
-  "field.optional": "اختياري",
 
   "ago.now": "الآن",
 } as const satisfies Translation<typeof english>;

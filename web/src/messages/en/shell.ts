@@ -84,7 +84,6 @@ export default {
   "nav.settings": "Settings",
   "nav.admin": "Operations",
   "nav.more": "More",
-  "nav.close": "Close",
   "nav.menu": "Menu",
   "nav.loaded": "{title}, page loaded",
 
@@ -101,7 +100,6 @@ export default {
 
   "banner.reconnecting": "Reconnecting. What you see is {age} old.",
   "banner.offline": "You are offline. What you see is {age} old.",
-  "banner.closed": "Live figures have stopped.",
 
   "toast.region": "News",
   "toast.dismiss": "Dismiss",
@@ -121,8 +119,6 @@ export default {
 
   "table.sort": "Sort by {column}",
   "table.more": "Show more",
-  "table.rows": { one: "{count} row", other: "{count} rows" },
-  "table.all": "That is all.",
 
   "chart.table": "Show as a table",
   "chart.chart": "Show as a chart",
@@ -132,8 +128,6 @@ export default {
   "spark.summary": "From {least} to {most}, now {last}",
 
   "dialog.close": "Close",
-
-  "field.optional": "optional",
 
   "ago.now": "just now",
 } as const satisfies Messages;

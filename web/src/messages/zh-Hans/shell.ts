@@ -82,7 +82,6 @@ export default {
   "nav.settings": "设置",
   "nav.admin": "运营",
   "nav.more": "更多",
-  "nav.close": "关闭",
   "nav.menu": "菜单",
   "nav.loaded": "{title}，页面已打开",
 
@@ -99,7 +98,6 @@ export default {
 
   "banner.reconnecting": "正在重连。你看到的是 {age} 前的数据。",
   "banner.offline": "你已离线。你看到的是 {age} 前的数据。",
-  "banner.closed": "实时数据已停止。",
 
   "toast.region": "消息",
   "toast.dismiss": "关闭",
@@ -119,8 +117,6 @@ export default {
 
   "table.sort": "按{column}排序",
   "table.more": "显示更多",
-  "table.rows": { other: "{count} 行" },
-  "table.all": "已全部显示。",
 
   "chart.table": "以表格显示",
   "chart.chart": "以图表显示",
@@ -130,8 +126,6 @@ export default {
   "spark.summary": "从 {least} 到 {most}，现在 {last}",
 
   "dialog.close": "关闭",
-
-  "field.optional": "可选",
 
   "ago.now": "刚刚",
 } as const satisfies Translation<typeof english>;
